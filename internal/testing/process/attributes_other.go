@@ -1,0 +1,12 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+//go:build !linux
+
+package process
+
+import "syscall"
+
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
