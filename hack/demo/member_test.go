@@ -1,0 +1,70 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
+)
+
+// The demo's promise is that its members show real troubles: KWOK has to bring
+// every pod into the state that its label asks for.
+func TestMembersShowTheirTroubles(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	d, err := newDemo(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	stages, err := d.writeData("stages.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}="
+	for member, waits := range map[*member][][]string{
+		d.members[0]: {
+			{"--for=condition=Ready", "nodes", "--all"},
+			{"--for=condition=Available", "deployment", "--namespace=shop", "--all"},
+			{"--for=condition=Complete", "job/migrate-orders", "--namespace=shop"},
+			{"--for=" + reason + "CrashLoopBackOff", "pods", "--namespace=payments-core", "--selector=app=checkout"},
+			{"--for=jsonpath={.status.containerStatuses[0].lastState.terminated.reason}=OOMKilled", "pods", "--namespace=payments-core", "--selector=app=ledger"},
+		},
+		d.members[1]: {
+			{"--for=condition=Ready", "node/tokyo-1"},
+			{"--for=condition=Ready=false", "node/tokyo-3"},
+			{"--for=" + reason + "ImagePullBackOff", "pods", "--namespace=shop", "--selector=app=search"},
+			{"--for=condition=PodScheduled=false", "pods", "--namespace=shop", "--selector=app=recommender"},
+		},
+	} {
+		t.Run(member.name, func(t *testing.T) {
+			member.cp, err = d.startControlPlane(ctx, controlplane.Options{
+				Name: member.name, ControllerManager: true, Scheduler: true, KWOKConfig: stages,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := member.fill(ctx); err != nil {
+				t.Fatal(err)
+			}
+			// kubectl wait refuses a selector that matches nothing yet.
+			if _, err := member.kubectl(ctx, "wait", "--for=create", "pods", "--namespace=shop", "--selector=app=web", "--timeout=60s"); err != nil {
+				t.Fatal(err)
+			}
+			for _, wait := range waits {
+				if _, err := member.kubectl(ctx, append([]string{"wait", "--timeout=60s"}, wait...)...); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
