@@ -10,14 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
+	"github.com/atlhyper/atlhyper/internal/testing/fleet"
 	"github.com/atlhyper/atlhyper/internal/testing/process"
 )
 
@@ -30,10 +29,9 @@ const grace = 20 * time.Second
 // A demo is everything that runs. Its folder holds data, keys, logs and
 // kubeconfigs and goes away with it.
 type demo struct {
-	out  io.Writer
-	root string // the checkout
-	k8s  string // its Kubernetes binaries
-	dir  string
+	out      io.Writer
+	programs fleet.Programs
+	dir      string
 
 	hub     *hub
 	members []*member
@@ -60,7 +58,7 @@ func (d *demo) steps() []step {
 }
 
 func newDemo(out io.Writer) (*demo, error) {
-	k8s, err := controlplane.Binaries()
+	programs, err := fleet.Locate()
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +66,7 @@ func newDemo(out io.Writer) (*demo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the demo's folder: %w", err)
 	}
-	d := &demo{out: out, root: filepath.Dir(filepath.Dir(k8s)), k8s: k8s, dir: dir}
+	d := &demo{out: out, programs: programs, dir: dir}
 	d.hub = &hub{demo: d}
 	d.members = []*member{
 		{demo: d, name: "frankfurt", nodes: 6, pods: 34},
@@ -97,7 +95,7 @@ func (d *demo) show(ctx context.Context) error {
 		{"get", "managedclusters", "-o", "wide"},
 		{"atlhyper", "status"},
 	} {
-		text, err := d.hub.kubectl(ctx, command...)
+		text, err := d.hub.Kubectl(ctx, command...)
 		if err != nil {
 			return err
 		}
@@ -113,7 +111,7 @@ To look around, in another terminal:
 
 Kill tokyo's agent (kill %d) and see it turn Unknown after 15 s.
 The members' kubeconfigs: %s
-`, d.hub.cp.Kubeconfig(), filepath.Join(d.root, "bin"), d.k8s, d.members[1].agent.PID(), d.memberKubeconfigs())
+`, d.hub.Kubeconfig(), d.programs.AtlHyper, d.programs.Kubernetes, d.members[1].agent.PID(), d.memberKubeconfigs())
 	return nil
 }
 
@@ -132,7 +130,7 @@ func (d *demo) stay(ctx context.Context) error {
 // ended says which program has ended although it should run.
 func (d *demo) ended() error {
 	var errs []error
-	for _, p := range d.programs() {
+	for _, p := range d.running() {
 		select {
 		case <-p.Done():
 			errs = append(errs, p.Err())
@@ -142,7 +140,7 @@ func (d *demo) ended() error {
 	return errors.Join(errs...)
 }
 
-func (d *demo) programs() []*process.Process {
+func (d *demo) running() []*process.Process {
 	var programs []*process.Process
 	for _, m := range d.members {
 		if m.agent != nil {
@@ -158,48 +156,30 @@ func (d *demo) programs() []*process.Process {
 // close stops the programs before the control planes they talk to.
 func (d *demo) close() error {
 	var errs []error
-	for _, p := range d.programs() {
+	for _, p := range d.running() {
 		errs = append(errs, p.Stop(grace))
 	}
 	for _, m := range d.members {
-		if m.cp != nil {
-			errs = append(errs, m.cp.Stop())
+		if m.ControlPlane != nil {
+			errs = append(errs, m.Stop())
 		}
 	}
-	if d.hub.cp != nil {
-		errs = append(errs, d.hub.cp.Stop())
+	if d.hub.ControlPlane != nil {
+		errs = append(errs, d.hub.Stop())
 	}
 	return errors.Join(append(errs, os.RemoveAll(d.dir))...)
 }
 
 func (d *demo) startControlPlanes(ctx context.Context) error {
-	stages, err := d.writeData("stages.yaml")
-	if err != nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		d.hub.cp, err = d.startControlPlane(ctx, controlplane.Options{Name: "hub", ControllerManager: true})
+		d.hub.Cluster, err = fleet.StartCluster(ctx, d.programs, "hub", d.dir, controlplane.Options{ControllerManager: true})
 		return err
 	})
 	for _, m := range d.members {
-		group.Go(func() (err error) {
-			m.cp, err = d.startControlPlane(ctx, controlplane.Options{
-				Name: m.name, ControllerManager: true, Scheduler: true, KWOKConfig: stages,
-			})
-			return err
-		})
+		group.Go(func() error { return m.start(ctx) })
 	}
 	return group.Wait()
-}
-
-func (d *demo) startControlPlane(ctx context.Context, options controlplane.Options) (*controlplane.ControlPlane, error) {
-	dir, err := d.folder(options.Name)
-	if err != nil {
-		return nil, err
-	}
-	options.Dir, options.Binaries = dir, d.k8s
-	return controlplane.Start(ctx, options)
 }
 
 func (d *demo) eachMember(do func(*member, context.Context) error) func(context.Context) error {
@@ -220,43 +200,7 @@ func (d *demo) eachMember(do func(*member, context.Context) error) func(context.
 func (d *demo) memberKubeconfigs() string {
 	var paths []string
 	for _, m := range d.members {
-		paths = append(paths, m.cp.Kubeconfig())
+		paths = append(paths, m.Kubeconfig())
 	}
 	return strings.Join(paths, " ")
-}
-
-// folder makes a folder of the demo's.
-func (d *demo) folder(elements ...string) (string, error) {
-	dir := filepath.Join(append([]string{d.dir}, elements...)...)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", fmt.Errorf("making a folder: %w", err)
-	}
-	return dir, nil
-}
-
-// writeData writes an embedded file into the demo's folder, for programs that read files.
-func (d *demo) writeData(name string) (string, error) {
-	text, err := data.ReadFile("data/" + name)
-	if err != nil {
-		return "", fmt.Errorf("reading embedded data: %w", err)
-	}
-	path := filepath.Join(d.dir, name)
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		return "", fmt.Errorf("writing %s: %w", name, err)
-	}
-	return path, nil
-}
-
-// kubectl runs the kubectl that was built with the control plane, and with it
-// AtlHyper's plugin, and returns what it prints.
-func (d *demo) kubectl(ctx context.Context, kubeconfig string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(d.k8s, "kubectl"), args...)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig,
-		"PATH="+filepath.Join(d.root, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
-	}
-	return stdout.String(), nil
 }

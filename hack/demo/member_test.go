@@ -8,8 +8,6 @@ import (
 	"io"
 	"testing"
 	"time"
-
-	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
 )
 
 // The demo's promise is that its members show real troubles: KWOK has to bring
@@ -26,10 +24,6 @@ func TestMembersShowTheirTroubles(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	stages, err := d.writeData("stages.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	const reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}="
 	for member, waits := range map[*member][][]string{
 		d.members[0]: {
@@ -47,21 +41,18 @@ func TestMembersShowTheirTroubles(t *testing.T) {
 		},
 	} {
 		t.Run(member.name, func(t *testing.T) {
-			member.cp, err = d.startControlPlane(ctx, controlplane.Options{
-				Name: member.name, ControllerManager: true, Scheduler: true, KWOKConfig: stages,
-			})
-			if err != nil {
+			if err := member.start(ctx); err != nil {
 				t.Fatal(err)
 			}
 			if err := member.fill(ctx); err != nil {
 				t.Fatal(err)
 			}
 			// kubectl wait refuses a selector that matches nothing yet.
-			if _, err := member.kubectl(ctx, "wait", "--for=create", "pods", "--namespace=shop", "--selector=app=web", "--timeout=60s"); err != nil {
+			if _, err := member.Kubectl(ctx, "wait", "--for=create", "pods", "--namespace=shop", "--selector=app=web", "--timeout=60s"); err != nil {
 				t.Fatal(err)
 			}
 			for _, wait := range waits {
-				if _, err := member.kubectl(ctx, append([]string{"wait", "--timeout=60s"}, wait...)...); err != nil {
+				if _, err := member.Kubectl(ctx, append([]string{"wait", "--timeout=60s"}, wait...)...); err != nil {
 					t.Error(err)
 				}
 			}
