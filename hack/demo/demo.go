@@ -69,8 +69,8 @@ func newDemo(out io.Writer) (*demo, error) {
 	d := &demo{out: out, programs: programs, dir: dir}
 	d.hub = &hub{demo: d}
 	d.members = []*member{
-		{demo: d, name: "frankfurt", nodes: 6, pods: 34},
-		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, pods: 7},
+		{demo: d, name: "frankfurt", nodes: 6, running: 32, succeeded: 2},
+		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, running: 4, pending: 3},
 	}
 	return d, nil
 }
@@ -82,7 +82,7 @@ func (d *demo) play(ctx context.Context) error {
 		fmt.Fprintf(d.out, "==> %s", s.name)
 		if err := s.do(ctx); err != nil {
 			fmt.Fprintln(d.out)
-			return fmt.Errorf("%s: %w", strings.ToLower(s.name[:1])+s.name[1:], errors.Join(err, d.ended()))
+			return fmt.Errorf("%s: %w", strings.ToLower(s.name[:1])+s.name[1:], errors.Join(err, d.logs()))
 		}
 		fmt.Fprintf(d.out, " (%.1f s)\n", time.Since(started).Seconds())
 	}
@@ -127,15 +127,11 @@ func (d *demo) stay(ctx context.Context) error {
 	}
 }
 
-// ended says which program has ended although it should run.
-func (d *demo) ended() error {
+// logs returns the end of every program's log, to go with an error.
+func (d *demo) logs() error {
 	var errs []error
 	for _, p := range d.running() {
-		select {
-		case <-p.Done():
-			errs = append(errs, p.Err())
-		default:
-		}
+		errs = append(errs, fmt.Errorf("the log of process %d ends with:\n%s", p.PID(), p.Tail()))
 	}
 	return errors.Join(errs...)
 }

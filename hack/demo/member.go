@@ -23,7 +23,8 @@ type member struct {
 	name        string
 	nodes       int
 	brokenNodes int // the last ones, not Ready
-	pods        int // once all workloads are created
+	// Pods by phase, once KWOK has played everything.
+	running, succeeded, pending int
 
 	joinFolder string
 	agent      *process.Process
@@ -90,7 +91,9 @@ func (m *member) startAgent(ctx context.Context) (err error) {
 func (m *member) waitCounted(ctx context.Context) error {
 	for _, want := range []string{
 		fmt.Sprintf("jsonpath={.status.nodes.summary}=%d/%d", m.nodes-m.brokenNodes, m.nodes),
-		fmt.Sprintf("jsonpath={.status.pods.total}=%d", m.pods),
+		fmt.Sprintf("jsonpath={.status.pods.total}=%d", m.running+m.succeeded+m.pending),
+		fmt.Sprintf("jsonpath={.status.pods.succeeded}=%d", m.succeeded),
+		fmt.Sprintf("jsonpath={.status.pods.running}=%d", m.running),
 	} {
 		if _, err := m.demo.hub.Kubectl(ctx, "wait", "--for="+want, "managedcluster/"+m.name, "--timeout=90s"); err != nil {
 			return err

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The AtlHyper Authors.
+# SPDX-License-Identifier: MIT
+
 # Fills bin/k8s with a Kubernetes control plane and prints that folder.
 #
 # etcd, kube-apiserver and kubectl come from $KUBEBUILDER_ASSETS when it is set,

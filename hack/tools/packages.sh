@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: MIT
 
 # packages.sh unit|integration PATTERN...
-# Prints the packages whose tests start no API server, or those whose tests do:
-# those that import internal/testing/controlplane.
+# Prints the packages with tests that start no API server, or those with tests
+# that do: whose test binary contains internal/testing/controlplane.
 set -euo pipefail
 
 kind=$1
 shift
 controlplane=$(go list -m)/internal/testing/controlplane
-go list -f '{{.ImportPath}}{{range .TestImports}} {{.}}{{end}}{{range .XTestImports}} {{.}}{{end}}' "$@" |
+go list -test -f '{{.ImportPath}}{{range .Deps}} {{.}}{{end}}' "$@" |
   awk -v kind="$kind" -v wanted="$controlplane" '
+    $1 !~ /\.test$/ { next }
     { integration = 0
-      for (i = 1; i <= NF; i++) if ($i == wanted) integration = 1
-      if (integration == (kind == "integration")) print $1 }'
+      # In a test binary, "p [q.test]" is p as the tests of q see it.
+      for (i = 2; i <= NF; i++) if ($i == wanted) integration = 1
+      if (integration == (kind == "integration")) print substr($1, 1, length($1) - 5) }'

@@ -126,6 +126,9 @@ func (p *Process) Stop(grace time.Duration) error {
 	}
 }
 
+// Tail returns the last 4 KiB of what the process has written.
+func (p *Process) Tail() string { return tail(p.log, 4096) }
+
 func (p *Process) expectEnd() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
