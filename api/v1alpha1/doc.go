@@ -16,6 +16,9 @@
 //   - Ready says that the object is accepted and in force. An outage or a burnt
 //     budget never makes Ready false; such verdicts have conditions of their own.
 //   - Reconciling and Stalled are present only while true.
+//   - nothing inside a list has a default in the schema, because tools that
+//     compare lists as a whole would see a difference for ever. What is unset
+//     there has the default that its documentation names.
 //   - numbers with a fraction are decimal strings, durations are integers in
 //     seconds, and every list and string has a bound.
 //

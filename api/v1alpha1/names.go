@@ -53,6 +53,9 @@ const (
 	CredentialHubCA = "hub-ca.crt"
 	// CredentialToken holds the bearer token.
 	CredentialToken = "token"
+	// CredentialJoinID holds the nonce of the join request that the join token
+	// answers. Only in the join Secret.
+	CredentialJoinID = "join-id"
 )
 
 // BundleEndpoints is the key of the AgentBundle whose value, a JSON document
@@ -73,6 +76,9 @@ const (
 	// AnnotationJoinExpires on the join Secret is the RFC 3339 time at which its
 	// token expires.
 	AnnotationJoinExpires = "atlhyper.io/join-expires"
+	// AnnotationJoined on the agent's Lease carries the join-id of the token that
+	// the agent joined with last, so that the hub can delete that join Secret.
+	AnnotationJoined = "atlhyper.io/joined"
 	// AnnotationForceDelete on a ManagedCluster that is being deleted, with the
 	// value "true", skips every wait for the member cluster.
 	AnnotationForceDelete = "atlhyper.io/force-delete"

@@ -31,6 +31,11 @@ func Resource(resource string) schema.GroupResource {
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&ManagedCluster{}, &ManagedClusterList{},
+		&ServiceSLO{}, &ServiceSLOList{},
+		&AlertRule{}, &AlertRuleList{},
+		&NotificationChannel{}, &NotificationChannelList{},
+		&Silence{}, &SilenceList{},
+		&RemoteCommand{}, &RemoteCommandList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -65,21 +65,31 @@ else
   kubernetes+=(k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl)
 fi
 
+# Programs are put in place whole: somebody may be running the old ones.
+build() { # build MODULE_DIR LDFLAGS PACKAGE...
+  local module=$1 flags=$2 fresh
+  shift 2
+  fresh=$(mktemp -d "$out/.build-XXXXXX")
+  # shellcheck disable=SC2064
+  trap "rm -rf '$fresh'" EXIT
+  CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -C "$module" -trimpath -ldflags "$flags" -o "$fresh/" "$@"
+  if [[ -x "$fresh/server" ]]; then mv "$fresh/server" "$fresh/etcd"; fi # etcd calls its main package server
+  mv -f "$fresh"/* "$out/"
+  rmdir "$fresh"
+}
+
 want=$(key "$here/go.mod" "$here/go.sum" <(printf '%s' "$assets" "$(go env GOVERSION)"))
 if ! fresh .kubernetes "$want"; then
-  say "Building Kubernetes $version into bin/k8s (about 6 minutes on 2 cores the first time)..."
-  [[ -n "$assets" ]] || rm -f "$out/etcd" "$out/kube-apiserver" "$out/kubectl"
-  CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -C "$here" -trimpath -ldflags "$ldflags" -o "$out/" "${kubernetes[@]}"
-  if [[ -z "$assets" ]]; then
-    CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -C "$here" -trimpath -ldflags "-s -w" -o "$out/etcd" go.etcd.io/etcd/server/v3
-  fi
+  say "Building Kubernetes $version into bin/k8s (about 7 minutes on 2 cores the first time)..."
+  build "$here" "$ldflags" "${kubernetes[@]}"
+  [[ -n "$assets" ]] || build "$here" "-s -w" go.etcd.io/etcd/server/v3
   printf '%s' "$want" >"$out/.kubernetes"
 fi
 
 want=$(key "$here/kwok/go.mod" "$here/kwok/go.sum" <(go env GOVERSION))
 if ! fresh .kwok "$want"; then
   say "Building KWOK into bin/k8s..."
-  CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -C "$here/kwok" -trimpath -ldflags "-s -w" -o "$out/" sigs.k8s.io/kwok/cmd/kwok
+  build "$here/kwok" "-s -w" sigs.k8s.io/kwok/cmd/kwok
   printf '%s' "$want" >"$out/.kwok"
 fi
 

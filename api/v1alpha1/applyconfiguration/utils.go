@@ -19,38 +19,202 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=atlhyper.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("ActiveAlert"):
+		return &apiv1alpha1.ActiveAlertApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentInfo"):
 		return &apiv1alpha1.AgentInfoApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertActiveTime"):
+		return &apiv1alpha1.AlertActiveTimeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertInhibition"):
+		return &apiv1alpha1.AlertInhibitionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertNotify"):
+		return &apiv1alpha1.AlertNotifyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertRule"):
+		return &apiv1alpha1.AlertRuleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertRuleSpec"):
+		return &apiv1alpha1.AlertRuleSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertRuleStatus"):
+		return &apiv1alpha1.AlertRuleStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AlertSource"):
+		return &apiv1alpha1.AlertSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AllowedNamespaces"):
 		return &apiv1alpha1.AllowedNamespacesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AnomalyReference"):
 		return &apiv1alpha1.AnomalyReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AnomalySource"):
+		return &apiv1alpha1.AnomalySourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AnomalySummary"):
 		return &apiv1alpha1.AnomalySummaryApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChannelRateLimit"):
+		return &apiv1alpha1.ChannelRateLimitApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChannelReference"):
+		return &apiv1alpha1.ChannelReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChannelTemplates"):
+		return &apiv1alpha1.ChannelTemplatesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterDeletionPolicy"):
 		return &apiv1alpha1.ClusterDeletionPolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterProtection"):
 		return &apiv1alpha1.ClusterProtectionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterSelection"):
+		return &apiv1alpha1.ClusterSelectionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterSource"):
+		return &apiv1alpha1.ClusterSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CommandApproval"):
+		return &apiv1alpha1.CommandApprovalApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CommandClaim"):
+		return &apiv1alpha1.CommandClaimApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CommandResult"):
+		return &apiv1alpha1.CommandResultApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ConfigMapKeyReference"):
+		return &apiv1alpha1.ConfigMapKeyReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContainerImage"):
+		return &apiv1alpha1.ContainerImageApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("CordonAction"):
+		return &apiv1alpha1.CordonActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DeliveryFailure"):
+		return &apiv1alpha1.DeliveryFailureApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DrainAction"):
+		return &apiv1alpha1.DrainActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EmailChannel"):
+		return &apiv1alpha1.EmailChannelApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExecAction"):
+		return &apiv1alpha1.ExecActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("GetLogsAction"):
+		return &apiv1alpha1.GetLogsActionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Heartbeat"):
 		return &apiv1alpha1.HeartbeatApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KubectlAction"):
+		return &apiv1alpha1.KubectlActionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesInfo"):
 		return &apiv1alpha1.KubernetesInfoApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LabelMatcher"):
+		return &apiv1alpha1.LabelMatcherApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedCluster"):
 		return &apiv1alpha1.ManagedClusterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedClusterSpec"):
 		return &apiv1alpha1.ManagedClusterSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedClusterStatus"):
 		return &apiv1alpha1.ManagedClusterStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MetricSource"):
+		return &apiv1alpha1.MetricSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NamespaceFilter"):
+		return &apiv1alpha1.NamespaceFilterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeCounts"):
 		return &apiv1alpha1.NodeCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeTarget"):
+		return &apiv1alpha1.NodeTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotificationChannel"):
+		return &apiv1alpha1.NotificationChannelApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotificationChannelSpec"):
+		return &apiv1alpha1.NotificationChannelSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotificationChannelStatus"):
+		return &apiv1alpha1.NotificationChannelStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PodCounts"):
 		return &apiv1alpha1.PodCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RemoteCommand"):
+		return &apiv1alpha1.RemoteCommandApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RemoteCommandPolicy"):
 		return &apiv1alpha1.RemoteCommandPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RemoteCommandSpec"):
+		return &apiv1alpha1.RemoteCommandSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RemoteCommandStatus"):
+		return &apiv1alpha1.RemoteCommandStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Requester"):
+		return &apiv1alpha1.RequesterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Resources"):
 		return &apiv1alpha1.ResourcesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RestartPodAction"):
+		return &apiv1alpha1.RestartPodActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutRestartAction"):
+		return &apiv1alpha1.RolloutRestartActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RolloutUndoAction"):
+		return &apiv1alpha1.RolloutUndoActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ScalableTarget"):
+		return &apiv1alpha1.ScalableTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ScaleAction"):
+		return &apiv1alpha1.ScaleActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SecretKeyReference"):
+		return &apiv1alpha1.SecretKeyReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServiceSLO"):
+		return &apiv1alpha1.ServiceSLOApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServiceSLOSpec"):
+		return &apiv1alpha1.ServiceSLOSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ServiceSLOStatus"):
+		return &apiv1alpha1.ServiceSLOStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SetImageAction"):
+		return &apiv1alpha1.SetImageActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Silence"):
+		return &apiv1alpha1.SilenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SilenceSpec"):
+		return &apiv1alpha1.SilenceSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SilenceStatus"):
+		return &apiv1alpha1.SilenceStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SlackChannel"):
+		return &apiv1alpha1.SlackChannelApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOAvailability"):
+		return &apiv1alpha1.SLOAvailabilityApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOBudget"):
+		return &apiv1alpha1.SLOBudgetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOBurnAlerts"):
+		return &apiv1alpha1.SLOBurnAlertsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOBurnRate"):
+		return &apiv1alpha1.SLOBurnRateApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOBurnTier"):
+		return &apiv1alpha1.SLOBurnTierApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOCalendar"):
+		return &apiv1alpha1.SLOCalendarApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOClusterStatus"):
+		return &apiv1alpha1.SLOClusterStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOCorrection"):
+		return &apiv1alpha1.SLOCorrectionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLODataPolicy"):
+		return &apiv1alpha1.SLODataPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOIngressTarget"):
+		return &apiv1alpha1.SLOIngressTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOLatency"):
+		return &apiv1alpha1.SLOLatencyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOLatencyStatus"):
+		return &apiv1alpha1.SLOLatencyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOObjective"):
+		return &apiv1alpha1.SLOObjectiveApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOObjectiveStatus"):
+		return &apiv1alpha1.SLOObjectiveStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLORouteTarget"):
+		return &apiv1alpha1.SLORouteTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOSeriesTarget"):
+		return &apiv1alpha1.SLOSeriesTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOServiceTarget"):
+		return &apiv1alpha1.SLOServiceTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOSource"):
+		return &apiv1alpha1.SLOSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOTarget"):
+		return &apiv1alpha1.SLOTargetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOTierStatus"):
+		return &apiv1alpha1.SLOTierStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOTimeslices"):
+		return &apiv1alpha1.SLOTimeslicesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOWindow"):
+		return &apiv1alpha1.SLOWindowApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SLOWorst"):
+		return &apiv1alpha1.SLOWorstApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SuppressedCounts"):
+		return &apiv1alpha1.SuppressedCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TaintAction"):
+		return &apiv1alpha1.TaintActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TaintToRemove"):
+		return &apiv1alpha1.TaintToRemoveApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TaintToSet"):
+		return &apiv1alpha1.TaintToSetApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("UncordonAction"):
+		return &apiv1alpha1.UncordonActionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WebhookChannel"):
+		return &apiv1alpha1.WebhookChannelApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WebhookHeader"):
+		return &apiv1alpha1.WebhookHeaderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("WorkloadCounts"):
 		return &apiv1alpha1.WorkloadCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WorkloadTarget"):
+		return &apiv1alpha1.WorkloadTargetApplyConfiguration{}
 
 	}
 	return nil

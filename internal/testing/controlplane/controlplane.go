@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -115,26 +116,27 @@ func (c *ControlPlane) APIServer() *process.Process { return c.apiServer }
 // Etcd is the process of etcd.
 func (c *ControlPlane) Etcd() *process.Process { return c.etcd }
 
-// Stop ends every process of the control plane, the last started first.
+// Stop ends every process of the control plane, the last started first. etcd and
+// the API server are killed: nothing of theirs is kept, and an API server with
+// open watches takes a minute to stop politely.
 func (c *ControlPlane) Stop() error {
 	var errs []error
-	for i := len(c.others) - 1; i >= 0; i-- {
-		errs = append(errs, c.others[i].Stop(stopTimeout))
+	for _, p := range slices.Backward(c.others) {
+		errs = append(errs, p.Stop(stopTimeout))
 	}
-	if c.apiServer != nil {
-		errs = append(errs, c.apiServer.Stop(stopTimeout))
-	}
-	if c.etcd != nil {
-		errs = append(errs, c.etcd.Stop(stopTimeout))
+	for _, p := range []*process.Process{c.apiServer, c.etcd} {
+		if p != nil {
+			p.Kill()
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// StopAPIServer ends the API server alone; etcd keeps its data.
-func (c *ControlPlane) StopAPIServer() error { return c.apiServer.Stop(stopTimeout) }
+// CrashAPIServer kills the API server alone; etcd keeps its data.
+func (c *ControlPlane) CrashAPIServer() { c.apiServer.Kill() }
 
-// StartAPIServer runs the API server, after StopAPIServer again at the same
-// address, and waits until it is ready.
+// StartAPIServer runs the API server, after CrashAPIServer again at the
+// same address, and waits until it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	k := c.certs
 	args := []string{

@@ -26,6 +26,33 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ActiveAlert
+  map:
+    fields:
+    - name: cluster
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterName
+    - name: fingerprint
+      type:
+        scalar: string
+    - name: object
+      type:
+        scalar: string
+    - name: severity
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertState
+    - name: summary
+      type:
+        scalar: string
+    - name: suppressedBy
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SuppressedBy
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AgentCleanup
   scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AgentInfo
@@ -43,6 +70,201 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: version
       type:
         scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertActiveTime
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: timeZone
+      type:
+        scalar: string
+    - name: to
+      type:
+        scalar: string
+    - name: weekdays
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Weekday
+          elementRelationship: associative
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertInhibition
+  map:
+    fields:
+    - name: equal
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelName
+          elementRelationship: associative
+    - name: matchers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelMatcher
+          elementRelationship: atomic
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertNotify
+  map:
+    fields:
+    - name: channelRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelReference
+    - name: minSeverity
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+    - name: sendResolved
+      type:
+        scalar: boolean
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertRule
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertRuleSpec
+    - name: status
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertRuleStatus
+      default:
+        observedGeneration: -1
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertRuleSpec
+  map:
+    fields:
+    - name: activeTimes
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertActiveTime
+          elementRelationship: atomic
+    - name: annotations
+      type:
+        map:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AnnotationText
+    - name: clusters
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterSelection
+    - name: forSeconds
+      type:
+        scalar: numeric
+    - name: groupBy
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelName
+          elementRelationship: associative
+    - name: groupIntervalSeconds
+      type:
+        scalar: numeric
+      default: 300
+    - name: groupWaitSeconds
+      type:
+        scalar: numeric
+      default: 30
+    - name: inhibitedBy
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertInhibition
+          elementRelationship: atomic
+    - name: keepFiringForSeconds
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelText
+    - name: limit
+      type:
+        scalar: numeric
+      default: 100
+    - name: notify
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertNotify
+          elementRelationship: atomic
+    - name: repeatIntervalSeconds
+      type:
+        scalar: numeric
+      default: 14400
+    - name: severity
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+    - name: source
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertSource
+    - name: suspended
+      type:
+        scalar: boolean
+      default: false
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertRuleStatus
+  map:
+    fields:
+    - name: alerts
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ActiveAlert
+          elementRelationship: associative
+          keys:
+          - fingerprint
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: firing
+      type:
+        scalar: numeric
+    - name: lastNotificationTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: pending
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertState
+    - name: suppressed
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SuppressedCounts
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertSource
+  map:
+    fields:
+    - name: anomaly
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalySource
+    - name: cluster
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterSource
+    - name: metric
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.MetricSource
+    - name: slo
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOSource
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertState
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertableCondition
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AlertableStatus
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AllowedNamespaces
   map:
     fields:
@@ -52,6 +274,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: selector
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AnnotationText
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalyReference
   map:
     fields:
@@ -79,6 +303,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalyRule
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalySource
+  map:
+    fields:
+    - name: labelSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: namespaces
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NamespaceFilter
+    - name: ownerKinds
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.OwnerKind
+          elementRelationship: associative
+    - name: rules
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalyRule
+          elementRelationship: associative
+    - name: severities
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+          elementRelationship: associative
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalySummary
   map:
     fields:
@@ -97,6 +350,45 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AnomalyReference
           elementRelationship: atomic
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ApprovalDecision
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.BudgetScope
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.BudgetingMethod
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.BurnAlertPolicy
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.BurnTierName
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CalendarUnit
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelRateLimit
+  map:
+    fields:
+    - name: maxPerHour
+      type:
+        scalar: numeric
+      default: 60
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelTemplates
+  map:
+    fields:
+    - name: body
+      type:
+        scalar: string
+    - name: title
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelType
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterDeletionPolicy
   map:
     fields:
@@ -106,12 +398,230 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeoutSeconds
       type:
         scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterName
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterProtection
   map:
     fields:
     - name: deletion
       type:
         namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Permission
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterSelection
+  map:
+    fields:
+    - name: names
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterName
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterSource
+  map:
+    fields:
+    - name: condition
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertableCondition
+    - name: statuses
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AlertableStatus
+          elementRelationship: associative
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CommandApproval
+  map:
+    fields:
+    - name: by
+      type:
+        scalar: string
+    - name: comment
+      type:
+        scalar: string
+    - name: decision
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ApprovalDecision
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CommandClaim
+  map:
+    fields:
+    - name: agent
+      type:
+        scalar: string
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CommandResult
+  map:
+    fields:
+    - name: exitCode
+      type:
+        scalar: numeric
+    - name: outputBytes
+      type:
+        scalar: numeric
+    - name: outputRef
+      type:
+        scalar: string
+    - name: outputSHA256
+      type:
+        scalar: string
+    - name: summary
+      type:
+        scalar: string
+    - name: truncated
+      type:
+        scalar: boolean
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CommandState
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ConfigMapKeyReference
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ContainerImage
+  map:
+    fields:
+    - name: container
+      type:
+        scalar: string
+    - name: image
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.CordonAction
+  map:
+    fields:
+    - name: node
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NodeTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.DeliveryFailure
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.DrainAction
+  map:
+    fields:
+    - name: deleteEmptyDirData
+      type:
+        scalar: boolean
+      default: false
+    - name: force
+      type:
+        scalar: boolean
+      default: false
+    - name: gracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: node
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NodeTarget
+    - name: podSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.EmailChannel
+  map:
+    fields:
+    - name: caConfigMapRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ConfigMapKeyReference
+    - name: from
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.MailAddress
+    - name: host
+      type:
+        scalar: string
+    - name: passwordSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+    - name: port
+      type:
+        scalar: numeric
+      default: 587
+    - name: tls
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SMTPSecurity
+      default: StartTLS
+    - name: to
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.MailAddress
+          elementRelationship: associative
+    - name: usernameSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.EmptySlices
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.EndpointsDownPolicy
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ExecAction
+  map:
+    fields:
+    - name: command
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ExecArgument
+          elementRelationship: atomic
+    - name: container
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: pod
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ExecArgument
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.GetLogsAction
+  map:
+    fields:
+    - name: container
+      type:
+        scalar: string
+    - name: limitBytes
+      type:
+        scalar: numeric
+      default: 1048576
+    - name: lineTimes
+      type:
+        scalar: boolean
+      default: false
+    - name: namespace
+      type:
+        scalar: string
+    - name: pod
+      type:
+        scalar: string
+    - name: previous
+      type:
+        scalar: boolean
+      default: false
+    - name: sinceSeconds
+      type:
+        scalar: numeric
+    - name: tailLines
+      type:
+        scalar: numeric
+      default: 1000
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.Heartbeat
   map:
     fields:
@@ -121,6 +631,46 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: periodSeconds
       type:
         scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlAction
+  map:
+    fields:
+    - name: allNamespaces
+      type:
+        scalar: boolean
+      default: false
+    - name: args
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlArgument
+          elementRelationship: atomic
+    - name: container
+      type:
+        scalar: string
+    - name: fieldSelector
+      type:
+        scalar: string
+    - name: labelSelector
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: output
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlOutput
+    - name: tailLines
+      type:
+        scalar: numeric
+    - name: verb
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlVerb
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlArgument
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlOutput
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlVerb
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.KubernetesInfo
   map:
     fields:
@@ -130,6 +680,26 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: version
       type:
         scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.LabelMatcher
+  map:
+    fields:
+    - name: matchType
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.MatchType
+    - name: name
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelName
+    - name: value
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.LabelName
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.LabelText
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Language
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.MailAddress
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.ManagedCluster
   map:
     fields:
@@ -244,6 +814,48 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workloads
       type:
         namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadCounts
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.MatchType
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.MetricScope
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.MetricSource
+  map:
+    fields:
+    - name: labels
+      type:
+        map:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelText
+    - name: name
+      type:
+        scalar: string
+    - name: nodeSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: operator
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ThresholdOperator
+    - name: scope
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.MetricScope
+    - name: threshold
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.NamespaceFilter
+  map:
+    fields:
+    - name: exclude
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NamespacePattern
+          elementRelationship: associative
+    - name: include
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NamespacePattern
+          elementRelationship: associative
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.NamespacePattern
   scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.NamespacesFrom
@@ -260,6 +872,100 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: total
       type:
         scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.NodeTarget
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.NotificationChannel
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NotificationChannelSpec
+    - name: status
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NotificationChannelStatus
+      default:
+        observedGeneration: -1
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.NotificationChannelSpec
+  map:
+    fields:
+    - name: allowedNamespaces
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AllowedNamespaces
+    - name: email
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.EmailChannel
+    - name: language
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Language
+      default: en
+    - name: rateLimit
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelRateLimit
+    - name: slack
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SlackChannel
+    - name: suspended
+      type:
+        scalar: boolean
+      default: false
+    - name: templates
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelTemplates
+    - name: type
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ChannelType
+    - name: webhook
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookChannel
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.NotificationChannelStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: failedLast24Hours
+      type:
+        scalar: numeric
+    - name: lastFailure
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.DeliveryFailure
+    - name: lastSuccessTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: lastTest
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: sentLast24Hours
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.OwnerKind
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Percent
+  scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.Permission
   scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.PodCounts
@@ -288,6 +994,26 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteAction
   scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommand
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommandSpec
+    - name: status
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommandStatus
+      default:
+        observedGeneration: -1
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommandPolicy
   map:
     fields:
@@ -309,6 +1035,133 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteAction
           elementRelationship: associative
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommandSpec
+  map:
+    fields:
+    - name: action
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteAction
+    - name: approval
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CommandApproval
+    - name: cancel
+      type:
+        scalar: boolean
+      default: false
+    - name: cordon
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CordonAction
+    - name: drain
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.DrainAction
+    - name: dryRun
+      type:
+        scalar: boolean
+      default: false
+    - name: exec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ExecAction
+    - name: getLogs
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.GetLogsAction
+    - name: kubectl
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.KubectlAction
+    - name: reason
+      type:
+        scalar: string
+    - name: requestedBy
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Requester
+    - name: restartPod
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RestartPodAction
+    - name: rolloutRestart
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RolloutRestartAction
+    - name: rolloutUndo
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RolloutUndoAction
+    - name: scale
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ScaleAction
+    - name: setImage
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SetImageAction
+    - name: startDeadlineSeconds
+      type:
+        scalar: numeric
+      default: 300
+    - name: taint
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.TaintAction
+    - name: timeoutSeconds
+      type:
+        scalar: numeric
+      default: 60
+    - name: ttlSecondsAfterFinished
+      type:
+        scalar: numeric
+      default: 604800
+    - name: uncordon
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.UncordonAction
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteCommandStatus
+  map:
+    fields:
+    - name: claimedBy
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CommandClaim
+    - name: completionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: durationMilliseconds
+      type:
+        scalar: numeric
+    - name: executionID
+      type:
+        scalar: string
+    - name: expiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: result
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CommandResult
+    - name: startTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CommandState
+    - name: target
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Requester
+  map:
+    fields:
+    - name: groups
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: uid
+      type:
+        scalar: string
+    - name: username
+      type:
+        scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.Resources
   map:
     fields:
@@ -324,7 +1177,769 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pods
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RestartPodAction
+  map:
+    fields:
+    - name: gracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RolloutRestartAction
+  map:
+    fields:
+    - name: workload
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RolloutUndoAction
+  map:
+    fields:
+    - name: toRevision
+      type:
+        scalar: numeric
+    - name: workload
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.RouteController
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOAvailability
+  map:
+    fields:
+    - name: failureCodes
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.StatusCode
+          elementRelationship: associative
+    - name: ignoredCodes
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.StatusCode
+          elementRelationship: associative
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBudget
+  map:
+    fields:
+    - name: consumed
+      type:
+        scalar: numeric
+    - name: exhaustsAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: remainingPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: total
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnAlerts
+  map:
+    fields:
+    - name: policy
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.BurnAlertPolicy
+    - name: tiers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnTier
+          elementRelationship: associative
+          keys:
+          - name
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnRate
+  map:
+    fields:
+    - name: rate
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: windowSeconds
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnTier
+  map:
+    fields:
+    - name: budgetPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Percent
+    - name: factor
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: longSeconds
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
+    - name: severity
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+    - name: shortSeconds
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOCalendar
+  map:
+    fields:
+    - name: timeZone
+      type:
+        scalar: string
+      default: UTC
+    - name: unit
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.CalendarUnit
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOClusterStatus
+  map:
+    fields:
+    - name: budgetRemainingPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: cluster
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterName
+    - name: objective
+      type:
+        scalar: string
+    - name: sli
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOState
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOCorrection
+  map:
+    fields:
+    - name: from
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: reason
+      type:
+        scalar: string
+    - name: to
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLODataPolicy
+  map:
+    fields:
+    - name: absentForSeconds
+      type:
+        scalar: numeric
+      default: 600
+    - name: endpointsDown
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.EndpointsDownPolicy
+      default: Outage
+    - name: minCoveragePercent
+      type:
+        scalar: numeric
+      default: 90
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOIngressTarget
+  map:
+    fields:
+    - name: host
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: path
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOLatency
+  map:
+    fields:
+    - name: thresholdMilliseconds
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOLatencyStatus
+  map:
+    fields:
+    - name: p50Milliseconds
+      type:
+        scalar: numeric
+    - name: p95Milliseconds
+      type:
+        scalar: numeric
+    - name: p99Milliseconds
+      type:
+        scalar: numeric
+    - name: saturated
+      type:
+        scalar: boolean
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOName
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOObjective
+  map:
+    fields:
+    - name: availability
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOAvailability
+    - name: latency
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOLatency
+    - name: name
+      type:
+        scalar: string
+    - name: objective
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Percent
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOObjectiveStatus
+  map:
+    fields:
+    - name: bad
+      type:
+        scalar: numeric
+    - name: budget
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBudget
+    - name: burnRates
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnRate
+          elementRelationship: associative
+          keys:
+          - windowSeconds
+    - name: errorPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: latency
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOLatencyStatus
+    - name: name
+      type:
+        scalar: string
+    - name: requestsPerSecond
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: sli
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: tiers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTierStatus
+          elementRelationship: associative
+          keys:
+          - name
+    - name: total
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOResolution
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLORouteTarget
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ruleIndex
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOSeriesTarget
+  map:
+    fields:
+    - name: controller
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RouteController
+    - name: labels
+      type:
+        map:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelText
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOServiceTarget
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOSource
+  map:
+    fields:
+    - name: budgetBelowPercent
+      type:
+        scalar: numeric
+    - name: burnTiers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.BurnTierName
+          elementRelationship: associative
+    - name: names
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOName
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOState
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTarget
+  map:
+    fields:
+    - name: httpRoute
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLORouteTarget
+    - name: ingress
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOIngressTarget
+    - name: ingressRoute
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLORouteTarget
+    - name: series
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOSeriesTarget
+    - name: service
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOServiceTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTierState
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTierStatus
+  map:
+    fields:
+    - name: factor
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: name
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTierState
+    - name: thresholdErrorPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTimeslices
+  map:
+    fields:
+    - name: emptySlices
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.EmptySlices
+      default: Skip
+    - name: sliceObjective
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Percent
+    - name: sliceSeconds
+      type:
+        scalar: numeric
+      default: 60
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOWindow
+  map:
+    fields:
+    - name: calendar
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOCalendar
+    - name: rollingDays
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SLOWorst
+  map:
+    fields:
+    - name: budgetRemainingPercent
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: burnRate
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: objective
+      type:
+        scalar: string
+    - name: sli
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SMTPSecurity
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ScalableKind
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ScalableTarget
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ScalableKind
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ScaleAction
+  map:
+    fields:
+    - name: currentReplicas
+      type:
+        scalar: numeric
+    - name: replicas
+      type:
+        scalar: numeric
+    - name: workload
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ScalableTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ServiceSLO
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ServiceSLOSpec
+    - name: status
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ServiceSLOStatus
+      default:
+        observedGeneration: -1
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ServiceSLOSpec
+  map:
+    fields:
+    - name: budgetScope
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.BudgetScope
+      default: Cluster
+    - name: budgetingMethod
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.BudgetingMethod
+      default: Occurrences
+    - name: burnAlerts
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOBurnAlerts
+    - name: clusters
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ClusterSelection
+    - name: corrections
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOCorrection
+          elementRelationship: atomic
+    - name: dataPolicy
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLODataPolicy
+    - name: displayName
+      type:
+        scalar: string
+    - name: minFailures
+      type:
+        scalar: numeric
+      default: 5
+    - name: objectives
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOObjective
+          elementRelationship: associative
+          keys:
+          - name
+    - name: service
+      type:
+        scalar: string
+    - name: target
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTarget
+    - name: timeslices
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOTimeslices
+    - name: window
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOWindow
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ServiceSLOStatus
+  map:
+    fields:
+    - name: clusters
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOClusterStatus
+          elementRelationship: associative
+          keys:
+          - cluster
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: coverage
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.Decimal
+    - name: objectives
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOObjectiveStatus
+          elementRelationship: associative
+          keys:
+          - name
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: resolution
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOResolution
+    - name: selectedClusters
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOState
+    - name: watermark
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: worst
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SLOWorst
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SetImageAction
+  map:
+    fields:
+    - name: images
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
+    - name: workload
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadTarget
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.Severity
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Silence
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceSpec
+    - name: status
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceStatus
+      default:
+        observedGeneration: -1
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceSpec
+  map:
+    fields:
+    - name: comment
+      type:
+        scalar: string
+    - name: createdBy
+      type:
+        scalar: string
+    - name: endsAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: matchers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.LabelMatcher
+          elementRelationship: atomic
+    - name: startsAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceState
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: matchedAlerts
+      type:
+        scalar: numeric
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: state
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SilenceState
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SlackChannel
+  map:
+    fields:
+    - name: channel
+      type:
+        scalar: string
+    - name: tokenSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+    - name: updateMessage
+      type:
+        scalar: boolean
+    - name: urlSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.StatusCode
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SuppressedBy
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.SuppressedCounts
+  map:
+    fields:
+    - name: inhibited
+      type:
+        scalar: numeric
+    - name: muted
+      type:
+        scalar: numeric
+    - name: silenced
+      type:
+        scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.TaintAction
+  map:
+    fields:
+    - name: node
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NodeTarget
+    - name: remove
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.TaintToRemove
+          elementRelationship: atomic
+    - name: set
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.TaintToSet
+          elementRelationship: associative
+          keys:
+          - key
+          - effect
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.TaintEffect
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.TaintToRemove
+  map:
+    fields:
+    - name: effect
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.TaintEffect
+    - name: key
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.TaintToSet
+  map:
+    fields:
+    - name: effect
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.TaintEffect
+    - name: key
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.ThresholdOperator
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.UncordonAction
+  map:
+    fields:
+    - name: node
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.NodeTarget
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookChannel
+  map:
+    fields:
+    - name: bearerTokenSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+    - name: caConfigMapRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.ConfigMapKeyReference
+    - name: format
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookFormat
+      default: AlertmanagerV4
+    - name: headers
+      type:
+        list:
+          elementType:
+            namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookHeader
+          elementRelationship: associative
+          keys:
+          - name
+    - name: hmacSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+    - name: maxAlerts
+      type:
+        scalar: numeric
+      default: 50
+    - name: timeoutSeconds
+      type:
+        scalar: numeric
+      default: 10
+    - name: url
+      type:
+        scalar: string
+    - name: urlSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookFormat
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.WebhookHeader
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: valueSecretRef
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SecretKeyReference
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.Weekday
   scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadCounts
   map:
@@ -344,6 +1959,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: statefulSets
       type:
         scalar: numeric
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadKind
+  scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadTarget
+  map:
+    fields:
+    - name: kind
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.WorkloadKind
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
 - name: io.k8s.apimachinery.pkg.api.resource.Quantity
   scalar: untyped
   list:

@@ -31,7 +31,8 @@ type ManagedClusterApplyConfiguration struct {
 	// are what ServiceSLOs and AlertRules select clusters by; the agent cannot
 	// write them.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what the owner of the fleet wants of the cluster.
+	// spec is what the owner of the fleet wants of the cluster. When unset, the
+	// cluster is accepted and everything has its default.
 	Spec *ManagedClusterSpecApplyConfiguration `json:"spec,omitempty"`
 	// status is what the hub and the agent have seen of the cluster.
 	Status *ManagedClusterStatusApplyConfiguration `json:"status,omitempty"`

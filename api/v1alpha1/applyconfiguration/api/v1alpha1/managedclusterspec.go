@@ -16,7 +16,7 @@ type ManagedClusterSpecApplyConfiguration struct {
 	// accepted admits the cluster to the fleet. Committing a ManagedCluster is
 	// the approval, so it defaults to true; a cluster that registers itself is
 	// created with false and waits until somebody sets true. Setting it back to
-	// false revokes the agent's credentials at once.
+	// false revokes the agent's credentials at once. Unset means true.
 	Accepted *bool `json:"accepted,omitempty"`
 	// suspended stops remote commands and alerts for this cluster while it is
 	// true. Telemetry goes on. Defaults to false.

@@ -1,0 +1,162 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/atlhyper/atlhyper/agent/hubconn"
+	"github.com/atlhyper/atlhyper/agent/inventory"
+	"github.com/atlhyper/atlhyper/agent/report"
+	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/observability"
+)
+
+const (
+	// DefaultJoinDir is where the agent's Deployment mounts the join Secret.
+	DefaultJoinDir = "/var/run/atlhyper/join"
+
+	defaultProbeAddress   = ":8081"
+	defaultStatusInterval = 10 * time.Second
+
+	memberQPS   = 20
+	memberBurst = 40
+)
+
+// Config is everything that can be set from outside. BindFlags documents each
+// field and sets its default.
+type Config struct {
+	// Kubeconfig is the file that leads to the member cluster; "" means the
+	// ServiceAccount of the pod this runs in.
+	Kubeconfig string
+	// Namespace is where the session Secret is. Defaults to
+	// v1alpha1.MemberNamespace.
+	Namespace string
+	// JoinDir is the folder of the join token. Defaults to DefaultJoinDir.
+	JoinDir string
+	// HealthProbeBindAddress is where /healthz and /readyz are served; "0" means
+	// nowhere. Defaults to ":8081".
+	HealthProbeBindAddress string
+	// StatusMinInterval is the least time between two reports of an ordinary
+	// change. At least 1 s; defaults to 10 s.
+	StatusMinInterval time.Duration
+	// Timing are the times of the connection to the hub. It has no flags.
+	Timing hubconn.Timing
+	// Logger receives the log. Defaults to nowhere.
+	Logger logr.Logger
+}
+
+// BindFlags adds the agent's flags to a flag set.
+func (c *Config) BindFlags(fs *flag.FlagSet) {
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "",
+		"File that leads to the cluster to watch. Empty for the ServiceAccount of the pod.")
+	fs.StringVar(&c.Namespace, "namespace", v1alpha1.MemberNamespace,
+		"Namespace of the Secret "+v1alpha1.MemberSessionSecret+".")
+	fs.StringVar(&c.JoinDir, "join-dir", DefaultJoinDir,
+		"Folder with the join token: the files cluster, hub-url, hub-ca.crt, token and join-id.")
+	fs.StringVar(&c.HealthProbeBindAddress, "health-probe-bind-address", defaultProbeAddress,
+		"Address of /healthz and /readyz. 0 to serve neither.")
+	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
+		"Least time between two reports to the hub. A change of health is reported at once.")
+}
+
+func (c *Config) complete() error {
+	if c.Namespace == "" {
+		c.Namespace = v1alpha1.MemberNamespace
+	}
+	if c.JoinDir == "" {
+		c.JoinDir = DefaultJoinDir
+	}
+	if c.HealthProbeBindAddress == "" {
+		c.HealthProbeBindAddress = defaultProbeAddress
+	}
+	if c.StatusMinInterval == 0 {
+		c.StatusMinInterval = defaultStatusInterval
+	}
+	if c.StatusMinInterval < time.Second {
+		return fmt.Errorf("--status-min-interval is %s; it must be at least 1s", c.StatusMinInterval)
+	}
+	if c.Logger.GetSink() == nil {
+		c.Logger = logr.Discard()
+	}
+	return nil
+}
+
+// Run runs the agent until ctx ends. It outlives its own API server and the hub
+// being away, and fails only for what no waiting can cure: a wrong setting, or an
+// address it cannot serve its probes at.
+func Run(ctx context.Context, config Config) error {
+	if err := config.complete(); err != nil {
+		return err
+	}
+	member, err := memberConfig(config.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	inv, err := inventory.New(member, inventory.Options{Logger: config.Logger.WithName("inventory")})
+	if err != nil {
+		return fmt.Errorf("preparing the inventory: %w", err)
+	}
+	core, err := corev1client.NewForConfig(member)
+	if err != nil {
+		return fmt.Errorf("making a client for this cluster: %w", err)
+	}
+	hub, err := hubconn.New(hubconn.Options{
+		ClusterID: inv.ClusterID,
+		JoinDir:   config.JoinDir,
+		Store:     hubconn.NewSecretStore(core, config.Namespace),
+		Version:   observability.Version(),
+		Logger:    config.Logger.WithName("hub"),
+		Timing:    config.Timing,
+	})
+	if err != nil {
+		return err
+	}
+	reporter, err := report.New(report.Options{
+		Inventory:   inv,
+		Hub:         hub,
+		Agent:       report.Agent{Version: observability.Version(), StartedAt: time.Now()},
+		MinInterval: config.StatusMinInterval,
+		Logger:      config.Logger.WithName("report"),
+	})
+	if err != nil {
+		return err
+	}
+	config.Logger.Info("Starting the agent", "version", observability.Version(), "joinDir", config.JoinDir)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return inv.Run(ctx) })
+	group.Go(func() error { return hub.Run(ctx) })
+	group.Go(func() error { return reporter.Run(ctx) })
+	group.Go(func() error { return serveProbes(ctx, config.HealthProbeBindAddress, hub.Status) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func memberConfig(kubeconfig string) (*rest.Config, error) {
+	var config *rest.Config
+	var err error
+	if kubeconfig == "" {
+		if config, err = rest.InClusterConfig(); err != nil {
+			return nil, fmt.Errorf("reading the pod's ServiceAccount (outside a cluster, pass --kubeconfig): %w", err)
+		}
+	} else if config, err = clientcmd.BuildConfigFromFlags("", kubeconfig); err != nil {
+		return nil, fmt.Errorf("reading --kubeconfig: %w", err)
+	}
+	config.UserAgent = "atlhyper-agent/" + observability.Version()
+	config.QPS, config.Burst = memberQPS, memberBurst
+	return config, nil
+}

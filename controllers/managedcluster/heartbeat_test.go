@@ -1,0 +1,152 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+package managedcluster_test
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+)
+
+func listOptions() metav1.ListOptions {
+	return metav1.ListOptions{FieldSelector: "metadata.name=" + v1alpha1.AgentBundle}
+}
+
+var _ = Describe("the heartbeat", func() {
+	const connected = v1alpha1.ClusterConditionConnected
+
+	It("expires after the grace period, not before, and comes back", func(ctx SpecContext) {
+		create(ctx, "beats")
+		provisioned(ctx, "beats")
+		a := join(ctx, "beats", uidA, "n")
+		eventually(ctx, "beats", connected).Should(Equal("True/LeaseRenewed"))
+		Expect(read(ctx, "beats").Status.LastHeartbeatTime).NotTo(BeNil())
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAvailable).Should(Equal("Unknown/NotReported"))
+		a.report(ctx, "v1.4.9", metav1.ConditionTrue)
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAvailable).Should(Equal("True/Available"))
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAgentCompatible).Should(Equal("True/InSkew"))
+		a.report(ctx, "v1.2.0", metav1.ConditionFalse)
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAvailable).Should(Equal("False/LivezFailed"))
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAgentCompatible).Should(Equal("False/TooOld"))
+		a.report(ctx, "v1.6.0", metav1.ConditionTrue)
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAgentCompatible).Should(Equal("False/TooNew"))
+
+		By("renewing, which writes no status")
+		stop := a.beat(ctx)
+		eventually(ctx, "beats", v1alpha1.ClusterConditionAvailable).Should(Equal("True/Available"))
+		version, before := read(ctx, "beats").ResourceVersion, reconciliations()
+		Consistently(func() string { return read(ctx, "beats").ResourceVersion }, grace+2*time.Second).Should(Equal(version))
+		// In 12 s the Lease would expire once, if it were not renewed.
+		Expect(reconciliations() - before).To(BeNumerically("<=", 2))
+		stop()
+
+		By("falling silent")
+		last := a.renew(ctx)
+		Consistently(func() string { return condition(ctx, "beats", connected) }, time.Until(last.Add(grace-300*time.Millisecond))).
+			Should(Equal("True/LeaseRenewed"))
+		eventually(ctx, "beats", connected).Should(Equal("False/LeaseExpired"))
+		Expect(time.Since(last)).To(BeNumerically("<", grace+1500*time.Millisecond))
+		Expect(condition(ctx, "beats", v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/LeaseExpired"))
+		Expect(condition(ctx, "beats", v1alpha1.ConditionReady)).To(Equal("True/Provisioned"))
+		Expect(read(ctx, "beats").Status.LastHeartbeatTime.Time).To(BeTemporally("~", last, 1500*time.Millisecond))
+
+		By("coming back")
+		a.renew(ctx)
+		eventually(ctx, "beats", connected).Should(Equal("True/LeaseRenewed"))
+		Expect(condition(ctx, "beats", v1alpha1.ClusterConditionAvailable)).To(Equal("True/Available"))
+	}, SpecTimeout(90*time.Second))
+
+	It("starts with the full grace after a restart of the hub", func(ctx SpecContext) {
+		create(ctx, "lives")
+		create(ctx, "dead")
+		provisioned(ctx, "lives")
+		provisioned(ctx, "dead")
+		a := join(ctx, "lives", uidA, "n")
+		join(ctx, "dead", uidB, "n")
+		eventually(ctx, "dead", connected).Should(Equal("True/LeaseRenewed"))
+		stop := a.beat(ctx)
+		eventually(ctx, "dead", connected).Should(Equal("False/LeaseExpired"))
+		Expect(condition(ctx, "lives", connected)).To(Equal("True/LeaseRenewed"))
+		stop()
+		a.renew(ctx)
+
+		By("being away for longer than the grace period")
+		running.stop()
+		Consistently(func() string { return condition(ctx, "lives", connected) }, grace).Should(Equal("True/LeaseRenewed"))
+		began := time.Now()
+		running = startHub(ctx)
+		Consistently(func() string { return condition(ctx, "lives", connected) }, grace-500*time.Millisecond).Should(Equal("True/LeaseRenewed"))
+		Expect(condition(ctx, "dead", connected)).To(Equal("False/LeaseExpired"))
+		eventually(ctx, "lives", connected).Should(Equal("False/LeaseExpired"))
+		Expect(time.Since(began)).To(BeNumerically(">", grace))
+	}, SpecTimeout(90*time.Second))
+
+	It("suspects the hub when most clusters fall silent at once", func(ctx SpecContext) {
+		names := []string{"cut-a", "cut-b", "cut-c"}
+		var agents []*agent
+		for _, name := range names {
+			create(ctx, name)
+		}
+		for _, name := range names {
+			provisioned(ctx, name)
+			agents = append(agents, join(ctx, name, uidA, "n"))
+		}
+		for _, a := range agents {
+			a.renew(ctx)
+		}
+		for _, name := range names {
+			eventually(ctx, name, connected).Should(Equal("Unknown/HubOutage"), name)
+			Expect(condition(ctx, name, v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/HubOutage"))
+		}
+		agents[0].renew(ctx)
+		eventually(ctx, "cut-a", connected).Should(Equal("True/LeaseRenewed"))
+		By("judging each alone when the hold is over")
+		eventually(ctx, "cut-b", connected).Should(Equal("False/LeaseExpired"))
+		eventually(ctx, "cut-c", connected).Should(Equal("False/LeaseExpired"))
+		Expect(condition(ctx, "cut-a", connected)).To(Equal("True/LeaseRenewed"))
+	}, SpecTimeout(90*time.Second))
+
+	It("pins the first cluster and reports a clone", func(ctx SpecContext) {
+		create(ctx, "cloned")
+		provisioned(ctx, "cloned")
+		a := join(ctx, "cloned", uidA, "n")
+		eventually(ctx, "cloned", connected).Should(Equal("True/LeaseRenewed"))
+		a.patchLease(ctx, uidB+"/clone", "")
+		eventually(ctx, "cloned", v1alpha1.ClusterConditionAccepted).Should(Equal("False/IdentityConflict"))
+		Expect(condition(ctx, "cloned", v1alpha1.ConditionReady)).To(Equal("False/IdentityConflict"))
+		Expect(condition(ctx, "cloned", v1alpha1.ConditionStalled)).To(Equal("True/IdentityConflict"))
+		status := read(ctx, "cloned").Status
+		Expect(status.ClusterID).To(Equal(uidA))
+		Expect(status.ConflictingClusterID).To(Equal(uidB))
+		By("not taking the clone's renewals for heartbeats")
+		for range 2 {
+			a.patchLease(ctx, uidB+"/clone", "")
+		}
+		eventually(ctx, "cloned", connected).Should(Equal("False/LeaseExpired"))
+		By("remembering the conflict after a restart")
+		running.stop()
+		a.renew(ctx)
+		running = startHub(ctx)
+		a.renew(ctx)
+		Consistently(func() string { return condition(ctx, "cloned", v1alpha1.ClusterConditionAccepted) }, 4*time.Second).
+			Should(Equal("False/IdentityConflict"))
+	}, SpecTimeout(90*time.Second))
+
+	It("does not pin a cluster that is not the expected one", func(ctx SpecContext) {
+		create(ctx, "expects", func(s *atlhyperac.ManagedClusterSpecApplyConfiguration) { s.WithExpectedClusterID(uidB) })
+		provisioned(ctx, "expects")
+		a := join(ctx, "expects", uidA, "n")
+		eventually(ctx, "expects", v1alpha1.ClusterConditionAccepted).Should(Equal("False/IdentityConflict"))
+		Expect(read(ctx, "expects").Status.ClusterID).To(BeEmpty())
+		Expect(condition(ctx, "expects", connected)).To(Equal("Unknown/NeverJoined"))
+		a.patchLease(ctx, uidB+"/right", "")
+		Eventually(func() string { return read(ctx, "expects").Status.ClusterID }).Should(Equal(uidB))
+		eventually(ctx, "expects", connected).Should(Equal("True/LeaseRenewed"))
+	})
+})
