@@ -15,6 +15,13 @@ const (
 	defaultHeartbeatSeconds = 30
 	defaultMisses           = 3
 
+	defaultSessionLifetime = 7 * 24 * time.Hour
+	// defaultRenewFraction renews a session of 7 days once a day.
+	defaultRenewFraction = 1.0 / 7
+	// audienceRenewFraction is that of the tokens for other audiences, which are
+	// made anew from the session whenever they are needed.
+	audienceRenewFraction = 0.5
+
 	// requestTimeout bounds every request but watches.
 	requestTimeout = 10 * time.Second
 	// firstViewTimeout is how long the first renewal of the Lease waits to see the
@@ -28,12 +35,13 @@ const (
 // its default.
 type Timing struct {
 	// SessionLifetime is the lifetime to request for session tokens, at least 10
-	// minutes; the API server may grant another. Defaults to 24 h.
+	// minutes; the API server may grant another. Defaults to 7 days, for which the
+	// hub may be away: what ends a session early is its Secret, not its age.
 	SessionLifetime time.Duration
 	// AudienceLifetime is the same for tokens of other audiences. Defaults to 1 h.
 	AudienceLifetime time.Duration
 	// RenewFraction is the part of a token's life after which it is renewed,
-	// give or take 10 % of it. Defaults to 0.5.
+	// give or take 10 % of it. Defaults to 1/7: once a day of 7.
 	RenewFraction float64
 	// JoinPoll is the time between two looks at the join folder while a join
 	// token is needed. Defaults to 5 s.
@@ -61,7 +69,7 @@ func (t Timing) withDefaults() Timing {
 			*d = value
 		}
 	}
-	fill(&t.SessionLifetime, 24*time.Hour)
+	fill(&t.SessionLifetime, defaultSessionLifetime)
 	fill(&t.AudienceLifetime, time.Hour)
 	fill(&t.JoinPoll, 5*time.Second)
 	fill(&t.RetryMin, time.Second)
@@ -71,7 +79,7 @@ func (t Timing) withDefaults() Timing {
 	fill(&t.CloneRenew, 5*time.Minute)
 	fill(&t.EndpointRetry, time.Minute)
 	if t.RenewFraction <= 0 || t.RenewFraction >= 1 {
-		t.RenewFraction = 0.5
+		t.RenewFraction = defaultRenewFraction
 	}
 	return t
 }

@@ -123,7 +123,7 @@ func (c *Connection) Token(ctx context.Context, audience string) (string, error)
 	}
 	c.audiences.tokens[audience] = audienceToken{
 		token: answer.Token, session: link.session, expires: expires,
-		renewAt: now.Add(renewalDelay(now, expires, now, c.timing.RenewFraction, random())),
+		renewAt: now.Add(renewalDelay(now, expires, now, audienceRenewFraction, random())),
 	}
 	return answer.Token, nil
 }

@@ -54,7 +54,7 @@ const (
 	// CredentialToken holds the bearer token.
 	CredentialToken = "token"
 	// CredentialJoinID holds the nonce of the join request that the join token
-	// answers. Only in the join Secret.
+	// answers. The agent's session Secret keeps it until the hub knows.
 	CredentialJoinID = "join-id"
 )
 

@@ -132,7 +132,10 @@ func deletionInput(in *Input, v Verdict) DeletionInput {
 		DeletedAt:      mc.DeletionTimestamp.Time,
 		Policy:         mc.Spec.DeletionPolicy,
 		Forced:         mc.Annotations[v1alpha1.AnnotationForceDelete] == "true",
-		AgentReachable: v.Membership == MembershipAccepted && v.Health.Status == metav1.ConditionTrue,
+		// Once the namespace goes, the Lease goes with it, and with that the trace of
+		// a goodbye: nobody is waited for twice.
+		AgentReachable: v.Membership == MembershipAccepted && v.Health.Status == metav1.ConditionTrue &&
+			in.namespace.exists && !in.namespace.terminating,
 		Released:       in.Lease.Released,
 	}
 }

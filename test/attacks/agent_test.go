@@ -86,7 +86,7 @@ var _ = Describe("What an agent has to do", Ordered, func() {
 		Expect(agentA.get(ctx, homePath(attacker, "configmaps")+only+v1alpha1.AgentBundle)).To(beAnswered(200))
 	})
 	It("renews its token, for the API server and for ingest", func(ctx SpecContext) {
-		renewed := tokenOf(agentA.create(ctx, tokenPath(attacker), tokenRequest(v1alpha1.AgentSessionSecret, 86400)))
+		renewed := tokenOf(agentA.create(ctx, tokenPath(attacker), tokenRequest(v1alpha1.AgentSessionSecret, 604800)))
 		Expect(withToken("renewed", renewed).patch(ctx, leasePath(attacker), heartbeat())).To(beAnswered(200))
 		ingest := tokenOf(agentA.create(ctx, tokenPath(attacker),
 			tokenRequest(v1alpha1.AgentSessionSecret, 3600, v1alpha1.IngestAudience)))
