@@ -86,16 +86,16 @@ func StartCluster(ctx context.Context, programs Programs, name, dir string, opti
 // Kubectl runs the kubectl that was built with the control plane, and with it
 // AtlHyper's plugin, as an administrator of the cluster, and returns what it prints.
 func (c Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
-	return c.kubectl(ctx, "", args...)
+	return c.runKubectl(ctx, "", args...)
 }
 
 // Apply applies YAML documents server-side, as the field manager given.
 func (c Cluster) Apply(ctx context.Context, manager, documents string) error {
-	_, err := c.kubectl(ctx, documents, "apply", "--server-side", "--field-manager="+manager, "--filename=-")
+	_, err := c.runKubectl(ctx, documents, "apply", "--server-side", "--field-manager="+manager, "--filename=-")
 	return err
 }
 
-func (c Cluster) kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
+func (c Cluster) runKubectl(ctx context.Context, stdin string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(c.Programs.Kubernetes, "kubectl"), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(),
 		"PATH="+c.Programs.AtlHyper+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -136,15 +136,20 @@ type Hub struct{ Cluster }
 // Install applies what a hub cluster gets but the Deployment, whose place
 // processes on this machine take.
 func (h Hub) Install(ctx context.Context) error {
-	if _, err := h.Kubectl(ctx, "create", "namespace", v1alpha1.MemberNamespace); err != nil {
+	config := filepath.Join(h.Programs.Root, "config")
+	if _, err := h.Kubectl(ctx, "apply", "--server-side", "--filename="+filepath.Join(config, "hub", "namespace.yaml")); err != nil {
 		return err
 	}
 	for _, folder := range []string{"crd", "rbac", "admission"} {
-		if _, err := h.Kubectl(ctx, "apply", "--server-side", "-k", filepath.Join(h.Programs.Root, "config", folder)); err != nil {
+		if _, err := h.Kubectl(ctx, "apply", "--server-side", "--kustomize="+filepath.Join(config, folder)); err != nil {
 			return err
 		}
 	}
-	_, err := h.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+	if _, err := h.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"); err != nil {
+		return err
+	}
+	// What users install in one go has to be accepted as a whole, Deployment included.
+	_, err := h.Kubectl(ctx, "apply", "--server-side", "--dry-run=server", "--kustomize="+filepath.Join(config, "default"))
 	return err
 }
 
