@@ -35,7 +35,7 @@ func TestProbes(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			probes(func() hubconn.Status { return tc.status }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, tc.path, nil))
+			probes(func() hubconn.Status { return tc.status }).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, tc.path, http.NoBody))
 			if w.Code != tc.code || !strings.Contains(w.Body.String(), tc.text) {
 				t.Errorf("%d %q; want %d with %q", w.Code, w.Body, tc.code, tc.text)
 			}
@@ -54,7 +54,7 @@ func TestServeProbesStopsWithItsContext(t *testing.T) {
 }
 
 func TestServeProbesSaysThatTheAddressIsTaken(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

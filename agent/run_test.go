@@ -24,7 +24,7 @@ func node(ctx context.Context, name string, ready corev1.ConditionStatus) *corev
 	GinkgoHelper()
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	Expect(memberClient.Create(ctx, n)).To(Succeed())
-	DeferCleanup(func(ctx SpecContext) { Expect(memberClient.Delete(ctx, n)).To(Succeed()) })
+	DeferCleanup(func(ctx SpecContext) { Expect(memberClient.Delete(ctx, n)).To(Succeed()) }) //nolint:contextcheck // a cleanup has a context of its own
 	n.Status.Capacity = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi"), corev1.ResourcePods: resource.MustParse("110")}
 	n.Status.Allocatable = n.Status.Capacity
 	setReady(ctx, n, ready)
@@ -66,7 +66,7 @@ var _ = Describe("Agent", func() {
 		})
 
 		a := join(ctx)
-		a.start()
+		a.start(ctx)
 		Eventually(func() string { return a.ready(ctx) }).Should(HavePrefix("200 Connected since"))
 		Eventually(condition(ctx, a, v1alpha1.ClusterConditionInventorySynced)).Should(Equal("True/InventoryCurrent"))
 		Eventually(condition(ctx, a, v1alpha1.ClusterConditionAPIServerHealthy)).Should(Equal("True/LivezOK"))
@@ -91,7 +91,7 @@ var _ = Describe("Agent", func() {
 		By("going on with its session after a restart, keeping the transition times")
 		before := a.managedCluster(ctx).Status
 		a.stop()
-		a.start()
+		a.start(ctx)
 		Eventually(func() string { return a.ready(ctx) }).Should(HavePrefix("200 Connected since"))
 		Eventually(func() bool {
 			return a.managedCluster(ctx).Status.Agent.StartedAt.After(before.Agent.StartedAt.Time)
@@ -101,7 +101,7 @@ var _ = Describe("Agent", func() {
 
 	It("marks as stale what it may not read any more, and recovers", func(ctx SpecContext) {
 		a := join(ctx)
-		a.start()
+		a.start(ctx)
 		Eventually(condition(ctx, a, v1alpha1.ClusterConditionInventorySynced)).Should(Equal("True/InventoryCurrent"))
 
 		var role rbacv1.ClusterRole
@@ -110,7 +110,7 @@ var _ = Describe("Agent", func() {
 		a.stop()
 		role.Rules = role.Rules[:1]
 		Expect(memberClient.Update(ctx, &role)).To(Succeed())
-		a.start()
+		a.start(ctx)
 		Eventually(func() []string { return a.managedCluster(ctx).Status.StaleResources }).WithTimeout(time.Minute).Should(ContainElement("deployments.apps"))
 		Eventually(condition(ctx, a, v1alpha1.ClusterConditionInventorySynced)).Should(Equal("False/InventoryStale"))
 		Expect(a.managedCluster(ctx).Status.Nodes).NotTo(BeNil(), "the rest goes on")
@@ -122,7 +122,7 @@ var _ = Describe("Agent", func() {
 
 	It("reports that its own API server is away, and outlives it", func(ctx SpecContext) {
 		a := join(ctx)
-		a.start()
+		a.start(ctx)
 		Eventually(condition(ctx, a, v1alpha1.ClusterConditionAPIServerHealthy)).Should(Equal("True/LivezOK"))
 		member.APIServer().Kill()
 		started := false
@@ -141,7 +141,7 @@ var _ = Describe("Agent", func() {
 
 	It("outlives the hub", func(ctx SpecContext) {
 		a := join(ctx)
-		a.start()
+		a.start(ctx)
 		Eventually(func() string { return a.ready(ctx) }).Should(HavePrefix("200 Connected since"))
 		hub.APIServer().Kill()
 		started := false

@@ -133,14 +133,14 @@ func join(ctx context.Context) *runningAgent {
 }
 
 // start runs the agent until the spec ends, or stop is called.
-func (a *runningAgent) start() {
+func (a *runningAgent) start(ctx context.Context) {
 	GinkgoHelper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	a.probes = listener.Addr().String()
 	Expect(listener.Close()).To(Succeed())
 
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() {
 		done <- agent.Run(ctx, agent.Config{
@@ -157,7 +157,7 @@ func (a *runningAgent) start() {
 
 // ready is the answer of /readyz.
 func (a *runningAgent) ready(ctx context.Context) string {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.probes+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.probes+"/readyz", http.NoBody)
 	if err != nil {
 		return err.Error()
 	}

@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
-	ac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
 const (
@@ -134,7 +134,7 @@ func (c *Connection) Cluster() (string, *v1alpha1.ManagedCluster, bool) {
 
 // ApplyStatus applies to the status of the ManagedCluster that configuration
 // names, as the field owner v1alpha1.FieldOwnerAgent.
-func (c *Connection) ApplyStatus(ctx context.Context, configuration *ac.ManagedClusterApplyConfiguration) error {
+func (c *Connection) ApplyStatus(ctx context.Context, configuration *atlhyperac.ManagedClusterApplyConfiguration) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	if configuration.GetName() == nil {

@@ -48,7 +48,7 @@ func TestJitter(t *testing.T) {
 		random float64
 		want   time.Duration
 	}{{0, 27 * time.Second}, {0.5, 30 * time.Second}, {1, 33 * time.Second}} {
-		if got := jitter(30*time.Second, 0.1, tc.random); got != tc.want {
+		if got := jitter(30*time.Second, tc.random); got != tc.want {
 			t.Errorf("jitter with %v is %s; want %s", tc.random, got, tc.want)
 		}
 	}
@@ -56,8 +56,8 @@ func TestJitter(t *testing.T) {
 
 func TestRetryGrowsToItsCap(t *testing.T) {
 	backoff := retry(time.Second, 30*time.Second)
-	for i, base := range []time.Duration{1, 2, 4, 8, 16, 30, 30, 30, 30} {
-		base *= time.Second
+	for i, seconds := range []int{1, 2, 4, 8, 16, 30, 30, 30, 30} {
+		base := time.Duration(seconds) * time.Second
 		if got := backoff.Step(); got < base || got > base*3/2 {
 			t.Errorf("step %d is %s; want between %s and %s", i, got, base, base*3/2)
 		}

@@ -132,7 +132,7 @@ func (s *session) watch(ctx context.Context, lw *cache.ListWatch, kind runtime.O
 // one does not work.
 func (s *session) followEndpoints(ctx context.Context) error {
 	for {
-		pause := jitter(s.timing.EndpointRetry, 0.1, random())
+		pause := jitter(s.timing.EndpointRetry, random())
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():

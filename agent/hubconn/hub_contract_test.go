@@ -28,7 +28,7 @@ var _ = Describe("Connection", func() {
 		c := provision(ctx, "c", modify)
 		a := newAgent(ctx, timing)
 		a.join(ctx, c, "nonce-1")
-		a.start()
+		a.start(ctx)
 		Eventually(a.state).Should(Equal(hubconn.Connected))
 		return c, a
 	}
@@ -100,7 +100,7 @@ var _ = Describe("Connection", func() {
 		a := newAgent(ctx, hubconn.Timing{})
 		a.join(ctx, c, "nonce-1")
 		c.deleteSecret(ctx, v1alpha1.AgentJoinSecret)
-		a.start()
+		a.start(ctx)
 		Eventually(a.state).Should(Equal(hubconn.LockedOut))
 		Expect(a.Status().Reason).To(ContainSubstring("refused the join token"))
 	})
@@ -140,7 +140,7 @@ var _ = Describe("Connection", func() {
 		a.stop()
 		c.deleteSecret(ctx, v1alpha1.AgentJoinSecret)
 		Expect(os.RemoveAll(a.options.JoinDir)).To(Succeed())
-		a.start()
+		a.start(ctx)
 		Eventually(a.state).Should(Equal(hubconn.Connected))
 		Expect(c.holder(ctx)).NotTo(Equal(before), "the instance is another one")
 		Expect(strings.Split(c.holder(ctx), "/")[0]).To(Equal(strings.Split(before, "/")[0]))
@@ -177,7 +177,7 @@ var _ = Describe("Connection", func() {
 		copied.options.Store = a.options.Store
 		copied.options.ClusterID = func(context.Context) (string, error) { return otherUID, nil }
 		Eventually(func() string { return a.stored(ctx).Token }).ShouldNot(BeEmpty())
-		copied.start()
+		copied.start(ctx)
 		Eventually(copied.state).Should(Equal(hubconn.Clone))
 		Expect(copied.Status().Reason).To(And(ContainSubstring(uid), ContainSubstring(otherUID)))
 		_, _, mayReport := copied.Cluster()
@@ -279,4 +279,4 @@ var _ = Describe("Connection", func() {
 type fixedInventory struct{ snapshot inventory.Snapshot }
 
 func (f *fixedInventory) Snapshot() inventory.Snapshot { return f.snapshot }
-func (f *fixedInventory) Changed() <-chan struct{}     { return nil }
+func (*fixedInventory) Changed() <-chan struct{}       { return nil }

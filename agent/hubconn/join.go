@@ -38,7 +38,7 @@ func (c *Connection) Run(ctx context.Context) error {
 	id, err := c.options.ClusterID(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ctx ended, which is no failure
 		}
 		return fmt.Errorf("finding out which cluster this is: %w", err)
 	}
@@ -108,11 +108,10 @@ func (c *Connection) acquire(ctx context.Context, state *credentialState) bool {
 		case err != nil:
 			c.explainNoJoin(state, err)
 		case join.JoinID != state.usedJoin && join != state.refusedJoin:
-			joined, wait := c.tryJoin(ctx, state, join, backoff)
-			if joined {
+			var joined bool
+			if joined, pause = c.tryJoin(ctx, state, join, backoff); joined {
 				return true
 			}
-			pause = wait
 		}
 		if state.session != nil && !state.lockedOut {
 			return true

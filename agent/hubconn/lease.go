@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 )
@@ -60,7 +61,7 @@ func leasePatch(holder string, now time.Time, grace time.Duration, joined string
 	type spec struct {
 		HolderIdentity       string           `json:"holderIdentity"`
 		RenewTime            metav1.MicroTime `json:"renewTime"`
-		LeaseDurationSeconds int32            `json:"leaseDurationSeconds"`
+		LeaseDurationSeconds int64            `json:"leaseDurationSeconds"`
 	}
 	type metadata struct {
 		Annotations map[string]string `json:"annotations"`
@@ -68,7 +69,7 @@ func leasePatch(holder string, now time.Time, grace time.Duration, joined string
 	patch := struct {
 		Metadata *metadata `json:"metadata,omitempty"`
 		Spec     spec      `json:"spec"`
-	}{Spec: spec{holder, metav1.NewMicroTime(now), int32(grace / time.Second)}}
+	}{Spec: spec{holder, metav1.NewMicroTime(now), int64(grace / time.Second)}}
 	if joined != "" {
 		patch.Metadata = &metadata{map[string]string{v1alpha1.AnnotationJoined: joined}}
 	}
@@ -103,8 +104,8 @@ func (s *session) heartbeat(ctx context.Context) error {
 	if !s.awaitView(ctx) {
 		return nil
 	}
-	backoff := retry(s.timing.RetryMin, s.timing.RetryMax)
-	toldJoin, refusals := false, 0
+	toldJoin := false
+	failed := s.noFailures()
 	for {
 		want := s.rhythm()
 		if want.deleting && want.conflict == "" {
@@ -116,37 +117,55 @@ func (s *session) heartbeat(ctx context.Context) error {
 		}
 		err := s.renewLease(ctx, s.id+"/"+s.options.Instance, want.grace, joined)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ctx ended, which is no failure
 		}
 		var pause time.Duration
-		if err == nil {
-			backoff = retry(s.timing.RetryMin, s.timing.RetryMax)
-			refusals = 0
-		}
-		switch {
-		case isRefused(err) && refusals == 0:
-			// renewTokens finds out what that means; it renews or locks out.
-			refusals++
-			pause = 2 * s.timing.LockOutConfirm
-		case err != nil:
-			pause = min(backoff.Step(), want.period)
-			s.setState(HubUnreachable, s.explain(err))
-			signal(s.trouble)
-		case want.conflict != "":
-			pause = jitter(s.timing.CloneRenew, 0.1, random())
-			s.setState(Clone, fmt.Sprintf("ManagedCluster %s belongs to the cluster with kube-system UID %s and this one is %s; give this cluster a ManagedCluster and a join token of its own",
-				s.cluster, want.conflict, s.id))
-		default:
-			pause = jitter(want.period, 0.1, random())
-			s.setState(Connected, "the hub accepts renewals of the Lease")
-		}
-		if err == nil && joined != "" {
-			toldJoin = true
+		if err != nil {
+			pause = s.afterFailure(err, want, failed)
+		} else {
+			failed = s.noFailures()
+			toldJoin = toldJoin || joined != ""
+			pause = s.afterRenewal(want)
 		}
 		if !s.pause(ctx, pause, want, err == nil && !toldJoin) {
 			return nil
 		}
 	}
+}
+
+// failures are the renewals since the last one that succeeded.
+type failures struct {
+	backoff *wait.Backoff
+	refused bool
+}
+
+func (s *session) noFailures() *failures {
+	return &failures{backoff: retry(s.timing.RetryMin, s.timing.RetryMax)}
+}
+
+// afterFailure reports that the Lease could not be renewed and returns when to
+// try again.
+func (s *session) afterFailure(err error, want rhythm, failed *failures) time.Duration {
+	if isRefused(err) && !failed.refused {
+		// renewTokens finds out what that means; it renews or locks out.
+		failed.refused = true
+		return 2 * s.timing.LockOutConfirm
+	}
+	s.setState(HubUnreachable, s.explain(err))
+	signal(s.trouble)
+	return min(failed.backoff.Step(), want.period)
+}
+
+// afterRenewal reports that the hub accepted a renewal and returns when the next
+// is due.
+func (s *session) afterRenewal(want rhythm) time.Duration {
+	if want.conflict != "" {
+		s.setState(Clone, fmt.Sprintf("ManagedCluster %s belongs to the cluster with kube-system UID %s and this one is %s; give this cluster a ManagedCluster and a join token of its own",
+			s.cluster, want.conflict, s.id))
+		return jitter(s.timing.CloneRenew, random())
+	}
+	s.setState(Connected, "the hub accepts renewals of the Lease")
+	return jitter(want.period, random())
 }
 
 // pause waits for the next renewal: the time, or before it a reason to renew at

@@ -124,7 +124,7 @@ func (h *scriptedHub) RoundTrip(req *http.Request) (*http.Response, error) {
 	return h.answer(req, http.StatusNotFound, nil), nil
 }
 
-func (h *scriptedHub) CloseIdleConnections() {}
+func (*scriptedHub) CloseIdleConnections() {}
 
 func (h *scriptedHub) lease(req *http.Request, body []byte) *http.Response {
 	if h.leaseCode != http.StatusOK {

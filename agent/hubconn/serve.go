@@ -132,7 +132,7 @@ func (s *session) renewTokens(ctx context.Context) error {
 		err := s.renewToken(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // ctx ended, which is no failure
 		case err == nil:
 			delay = s.untilRenewal(time.Now())
 		case isRefused(err):
@@ -219,7 +219,7 @@ func (s *session) keepStored(ctx context.Context) error {
 				break
 			}
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // ctx ended, which is no failure
 			}
 			if tries == 0 {
 				s.log.Error(err, "Session is kept in memory only for now: a restart would need a new join token")

@@ -156,11 +156,11 @@ func (a *agentUnderTest) logged(text string) int {
 }
 
 // start runs a Connection, as a start of the agent's process would.
-func (a *agentUnderTest) start() {
+func (a *agentUnderTest) start(ctx context.Context) {
 	var err error
 	a.Connection, err = hubconn.New(a.options)
 	Expect(err).NotTo(HaveOccurred())
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func(c *hubconn.Connection) { done <- c.Run(ctx) }(a.Connection)
 	a.stop = sync.OnceFunc(func() {

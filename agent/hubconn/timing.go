@@ -90,16 +90,16 @@ func retry(low, high time.Duration) *wait.Backoff {
 	return &wait.Backoff{Duration: low, Factor: 2, Jitter: 0.5, Steps: 32, Cap: high}
 }
 
-// jitter spreads d evenly over d ± fraction, for a random number in [0, 1).
-func jitter(d time.Duration, fraction, random float64) time.Duration {
-	return time.Duration(float64(d) * (1 + fraction*(2*random-1)))
+// jitter spreads d evenly over d ± 10 %, for a random number in [0, 1).
+func jitter(d time.Duration, random float64) time.Duration {
+	return time.Duration(float64(d) * (1 + 0.1*(2*random-1)))
 }
 
 // renewalDelay is how long a token that lives from issued to expires can still
 // be used before it is renewed: fraction of its life, give or take 10 %. Clocks
 // of hub and member may differ, so it is never more than that part of the life.
 func renewalDelay(issued, expires, now time.Time, fraction, random float64) time.Duration {
-	part := jitter(time.Duration(float64(expires.Sub(issued))*fraction), 0.1, random)
+	part := jitter(time.Duration(float64(expires.Sub(issued))*fraction), random)
 	return min(max(issued.Add(part).Sub(now), 0), part)
 }
 

@@ -26,9 +26,9 @@ func tlsServer(t *testing.T, handler http.HandlerFunc) Endpoint {
 	return Endpoint{URL: server.URL + "/prefix", CA: string(ca)}
 }
 
-func get(ctx context.Context, t *testing.T, rt http.RoundTripper) (*http.Response, error) {
+func get(ctx context.Context, t *testing.T, rt http.RoundTripper) error {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+placeholderHost+"/api/v1/x?watch=1", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+placeholderHost+"/api/v1/x?watch=1", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func get(ctx context.Context, t *testing.T, rt http.RoundTripper) (*http.Respons
 		_, _ = io.Copy(io.Discard, response.Body)
 		_ = response.Body.Close()
 	}
-	return response, err
+	return err
 }
 
 func linkTo(t *testing.T, endpoint Endpoint, token string) *link {
@@ -60,14 +60,14 @@ func TestSwitchSendsToTheHubOfTheMoment(t *testing.T) {
 		}
 	})
 	s := newSwitchTransport()
-	if _, err := get(t.Context(), t, s); !errors.Is(err, ErrNoCredentials) {
+	if err := get(t.Context(), t, s); !errors.Is(err, ErrNoCredentials) {
 		t.Fatalf("without a link: %v; want ErrNoCredentials", err)
 	}
 	l := linkTo(t, endpoint, "token-1")
 	s.use(l)
 	for _, token := range []string{"token-1", "token-2"} {
 		s.use(l.withToken(token))
-		if _, err := get(t.Context(), t, s); err != nil {
+		if err := get(t.Context(), t, s); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := seen.Load(), "HTTP/2.0 /prefix/api/v1/x?watch=1 Bearer "+token; got != want {
@@ -75,7 +75,7 @@ func TestSwitchSendsToTheHubOfTheMoment(t *testing.T) {
 		}
 	}
 	s.use(nil)
-	if _, err := get(t.Context(), t, s); !errors.Is(err, ErrNoCredentials) {
+	if err := get(t.Context(), t, s); !errors.Is(err, ErrNoCredentials) {
 		t.Fatalf("after the session: %v; want ErrNoCredentials", err)
 	}
 }
@@ -116,7 +116,7 @@ func TestSwitchSignalsRefusals(t *testing.T) {
 		if tc.replaced {
 			old = l
 		}
-		if _, err := get(t.Context(), t, s); err != nil {
+		if err := get(t.Context(), t, s); err != nil {
 			t.Fatal(err)
 		}
 		if got := signalled(); got != tc.want {
@@ -129,7 +129,7 @@ func TestLinkVerifiesTheHub(t *testing.T) {
 	var asked atomic.Bool
 	endpoint := tlsServer(t, func(http.ResponseWriter, *http.Request) { asked.Store(true) })
 	for name, ca := range map[string]string{"another CA": certificate(t), "the system's": ""} {
-		_, err := get(t.Context(), t, linkRoundTripper{linkTo(t, Endpoint{URL: endpoint.URL, CA: ca}, "s3cret")})
+		err := get(t.Context(), t, linkRoundTripper{linkTo(t, Endpoint{URL: endpoint.URL, CA: ca}, "s3cret")})
 		if err == nil || !strings.Contains(err.Error(), "certificate") {
 			t.Errorf("%s: error %v; want one about the certificate", name, err)
 		}

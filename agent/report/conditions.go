@@ -42,15 +42,15 @@ func conditions(snapshot inventory.Snapshot, previous []metav1.Condition, now ti
 func apiServerHealthy(health inventory.APIServerHealth) metav1.Condition {
 	switch {
 	case health.Healthy == nil:
-		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNotReported, "The agent has not finished its first health check.")
+		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNotReported, "the agent has not finished its first health check")
 	case *health.Healthy:
-		c := verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonLivezOK, "The API server answers its health checks.")
+		c := verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonLivezOK, "the API server answers its health checks")
 		c.LastTransitionTime = since(health.Since)
 		return c
 	default:
-		message := "The API server fails its health checks."
+		message := "the API server fails its health checks"
 		if health.Message != "" {
-			message = "The API server fails its health checks: " + health.Message
+			message = "the API server fails its health checks: " + health.Message
 		}
 		c := verdict(metav1.ConditionFalse, v1alpha1.ClusterReasonLivezFailed, message)
 		c.LastTransitionTime = since(health.Since)
@@ -62,16 +62,16 @@ func nodesHealthy(snapshot inventory.Snapshot) metav1.Condition {
 	nodes := snapshot.Nodes
 	switch {
 	case slices.Contains(snapshot.Stale, "nodes"):
-		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonInventoryStale, "The agent cannot read nodes at the moment.")
+		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonInventoryStale, "the agent cannot read nodes at the moment")
 	case nodes == nil:
-		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNotReported, "The agent has not listed the nodes yet.")
+		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNotReported, "the agent has not listed the nodes yet")
 	case nodes.Total == 0:
-		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNoNodes, "The cluster has no nodes.")
+		return verdict(metav1.ConditionUnknown, v1alpha1.ClusterReasonNoNodes, "the cluster has no nodes")
 	case nodes.Ready < nodes.Total:
 		return verdict(metav1.ConditionFalse, v1alpha1.ClusterReasonNodesNotReady,
-			fmt.Sprintf("%d of %d nodes are not Ready.", nodes.Total-nodes.Ready, nodes.Total))
+			fmt.Sprintf("%d of %d nodes are not Ready", nodes.Total-nodes.Ready, nodes.Total))
 	default:
-		return verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonAllNodesReady, "All nodes are Ready.")
+		return verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonAllNodesReady, "all nodes are Ready")
 	}
 }
 
@@ -79,11 +79,11 @@ func inventorySynced(snapshot inventory.Snapshot) metav1.Condition {
 	switch {
 	case len(snapshot.Stale) > 0:
 		return verdict(metav1.ConditionFalse, v1alpha1.ClusterReasonInventoryStale,
-			"The agent cannot read "+strings.Join(snapshot.Stale, ", ")+" at the moment; what is reported of them is old or missing.")
+			"the agent cannot read "+strings.Join(snapshot.Stale, ", ")+" at the moment; what is reported of them is old or missing")
 	case !snapshot.Synced:
-		return verdict(metav1.ConditionFalse, v1alpha1.ClusterReasonInventorySyncing, "The first listing is under way.")
+		return verdict(metav1.ConditionFalse, v1alpha1.ClusterReasonInventorySyncing, "the first listing is under way")
 	default:
-		return verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonInventoryCurrent, "The agent watches every kind it reports about.")
+		return verdict(metav1.ConditionTrue, v1alpha1.ClusterReasonInventoryCurrent, "the agent watches every kind it reports about")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
-	ac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
 const (
@@ -45,7 +45,7 @@ type Hub interface {
 	// Changed receives after what Cluster returns has changed.
 	Changed() <-chan struct{}
 	// ApplyStatus applies to the status of the ManagedCluster.
-	ApplyStatus(context.Context, *ac.ManagedClusterApplyConfiguration) error
+	ApplyStatus(context.Context, *atlhyperac.ManagedClusterApplyConfiguration) error
 }
 
 // Options say what to report, where and how often.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
-	ac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
 type fakeInventory struct {
@@ -62,7 +62,7 @@ func (f *fakeHub) Cluster() (string, *v1alpha1.ManagedCluster, bool) {
 
 func (f *fakeHub) Changed() <-chan struct{} { return f.changed }
 
-func (f *fakeHub) ApplyStatus(_ context.Context, configuration *ac.ManagedClusterApplyConfiguration) error {
+func (f *fakeHub) ApplyStatus(_ context.Context, configuration *atlhyperac.ManagedClusterApplyConfiguration) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tries++

@@ -18,7 +18,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
-	ac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
 
 const (
@@ -82,16 +82,16 @@ func Status(snapshot inventory.Snapshot, agent Agent, previous []metav1.Conditio
 }
 
 // Configuration returns a status as what is sent to the hub.
-func Configuration(cluster string, status v1alpha1.ManagedClusterStatus) (*ac.ManagedClusterApplyConfiguration, error) {
+func Configuration(cluster string, status v1alpha1.ManagedClusterStatus) (*atlhyperac.ManagedClusterApplyConfiguration, error) {
 	document, err := json.Marshal(status)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the status of ManagedCluster %s: %w", cluster, err)
 	}
-	configuration := ac.ManagedClusterStatus()
+	configuration := atlhyperac.ManagedClusterStatus()
 	if err := json.Unmarshal(document, configuration); err != nil {
 		return nil, fmt.Errorf("encoding the status of ManagedCluster %s: %w", cluster, err)
 	}
-	return ac.ManagedCluster(cluster).WithStatus(configuration), nil
+	return atlhyperac.ManagedCluster(cluster).WithStatus(configuration), nil
 }
 
 // agentPart is what of a status the agent writes.

@@ -57,21 +57,21 @@ func TestConfiguration(t *testing.T) {
     "status": "True",
     "lastTransitionTime": "2026-01-02T03:04:05Z",
     "reason": "LivezOK",
-    "message": "The API server answers its health checks."
+    "message": "the API server answers its health checks"
    },
    {
     "type": "NodesHealthy",
     "status": "True",
     "lastTransitionTime": "2026-01-02T03:14:05Z",
     "reason": "AllNodesReady",
-    "message": "All nodes are Ready."
+    "message": "all nodes are Ready"
    },
    {
     "type": "InventorySynced",
     "status": "True",
     "lastTransitionTime": "2026-01-02T03:14:05Z",
     "reason": "InventoryCurrent",
-    "message": "The agent watches every kind it reports about."
+    "message": "the agent watches every kind it reports about"
    }
   ],
   "kubernetes": {
@@ -132,7 +132,7 @@ func TestConditions(t *testing.T) {
 		}, "APIServerHealthy", row{"False", "LivezFailed", "checks: etcd failed"}},
 		"nodes not listed":  {func(s *inventory.Snapshot) { s.Nodes = nil }, "NodesHealthy", row{"Unknown", "NotReported", "not listed"}},
 		"no nodes":          {func(s *inventory.Snapshot) { s.Nodes = &inventory.NodeCounts{} }, "NodesHealthy", row{"Unknown", "NoNodes", "no nodes"}},
-		"a node not ready":  {func(s *inventory.Snapshot) { s.Nodes.Ready = 1 }, "NodesHealthy", row{"False", "NodesNotReady", "2 of 3 nodes are not Ready."}},
+		"a node not ready":  {func(s *inventory.Snapshot) { s.Nodes.Ready = 1 }, "NodesHealthy", row{"False", "NodesNotReady", "2 of 3 nodes are not Ready"}},
 		"nodes unreadable":  {func(s *inventory.Snapshot) { s.Stale = []string{"nodes"} }, "NodesHealthy", row{"Unknown", "InventoryStale", "cannot read nodes"}},
 		"pods unreadable":   {func(s *inventory.Snapshot) { s.Stale = []string{"jobs.batch", "pods"} }, "InventorySynced", row{"False", "InventoryStale", "jobs.batch, pods"}},
 		"still listing":     {func(s *inventory.Snapshot) { s.Synced = false }, "InventorySynced", row{"False", "InventorySyncing", "under way"}},
@@ -169,7 +169,7 @@ func TestLastTransitionTimes(t *testing.T) {
 	// The message may change without a transition.
 	snapshot.Nodes.Ready = 1
 	again := Status(snapshot, agent, after, now.Add(time.Hour)).Conditions
-	if got := find(again, "NodesHealthy"); !got.LastTransitionTime.Time.Equal(now) || got.Message != "2 of 3 nodes are not Ready." {
+	if got := find(again, "NodesHealthy"); !got.LastTransitionTime.Time.Equal(now) || got.Message != "2 of 3 nodes are not Ready" {
 		t.Errorf("after more nodes failed: %+v", got)
 	}
 	// A clock that went backwards does not make a time in the future.

@@ -81,7 +81,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if err := preflight(ctx, restConfig); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ctx ended, which is no failure
 		}
 		return err
 	}
@@ -92,7 +92,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	if err := c.setup(ctx, mgr); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ctx ended, which is no failure
 		}
 		return err
 	}
@@ -107,12 +107,12 @@ func Run(ctx context.Context, c Config) error {
 func preflight(ctx context.Context, restConfig *rest.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
 	defer cancel()
-	client, err := discovery.NewDiscoveryClientForConfig(restConfig)
+	discoverer, err := discovery.NewDiscoveryClientForConfig(restConfig)
 	if err != nil {
 		return fmt.Errorf("making a client for the API server: %w", err)
 	}
 	found := &metav1.APIResourceList{}
-	err = client.RESTClient().Get().AbsPath("/apis", v1alpha1.GroupVersion.String()).Do(ctx).Into(found)
+	err = discoverer.RESTClient().Get().AbsPath("/apis", v1alpha1.GroupVersion.String()).Do(ctx).Into(found)
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("the API server %s does not serve %s: apply config/crd first", restConfig.Host, v1alpha1.GroupVersion)

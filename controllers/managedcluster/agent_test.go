@@ -37,7 +37,7 @@ const (
 // the spec is over.
 func create(ctx context.Context, name string, change ...func(*atlhyperac.ManagedClusterSpecApplyConfiguration)) {
 	apply(ctx, name, change...)
-	DeferCleanup(func(ctx SpecContext) {
+	DeferCleanup(func(ctx SpecContext) { //nolint:contextcheck // a cleanup has a context of its own
 		mc := &v1alpha1.ManagedCluster{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		force := []byte(`{"metadata":{"annotations":{"atlhyper.io/force-delete":"true"}}}`)
 		Expect(client.IgnoreNotFound(admin.Patch(ctx, mc, client.RawPatch(types.MergePatchType, force)))).To(Succeed())

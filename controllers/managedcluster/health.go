@@ -27,16 +27,16 @@ type Rhythm struct {
 
 // RhythmOf returns the rhythm that a spec asks for, with the defaults of the API.
 func RhythmOf(spec v1alpha1.ManagedClusterSpec) Rhythm {
-	period, misses := defaultPeriod, time.Duration(defaultMisses)
+	period, misses := defaultPeriod, int32(defaultMisses)
 	if h := spec.Heartbeat; h != nil {
 		if h.PeriodSeconds > 0 {
 			period = time.Duration(h.PeriodSeconds) * time.Second
 		}
 		if h.MissesBeforeUnavailable > 0 {
-			misses = time.Duration(h.MissesBeforeUnavailable)
+			misses = h.MissesBeforeUnavailable
 		}
 	}
-	return Rhythm{Period: period, Grace: period * misses}
+	return Rhythm{Period: period, Grace: period * time.Duration(misses)}
 }
 
 // HealthInput is what the judgement of a connection rests on.

@@ -66,11 +66,13 @@ func TestJudgeHealth(t *testing.T) {
 		},
 		"at the end of the grace period": {
 			HealthInput{Joined: true, Previous: was, LastSeen: ago(90), WatchedSince: ago(1000)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 		"expired long ago": {
 			HealthInput{Joined: true, Previous: wasNot, LastSeen: ago(900), WatchedSince: ago(1000)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 		"back after it expired": {
 			HealthInput{Joined: true, Previous: wasNot, LastSeen: ago(1), WatchedSince: ago(1000)},
@@ -82,11 +84,13 @@ func TestJudgeHealth(t *testing.T) {
 		},
 		"hub restarted, was connected, silent since": {
 			HealthInput{Joined: true, Previous: was, LastReported: ago(300), WatchedSince: ago(90)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 		"hub restarted, was not connected: only a renewal counts": {
 			HealthInput{Joined: true, Previous: wasNot, LastReported: ago(300), WatchedSince: ago(1)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 		"hub restarted before it could report the first renewal": {
 			HealthInput{Joined: true, Previous: never, WatchedSince: ago(1)},
@@ -94,7 +98,8 @@ func TestJudgeHealth(t *testing.T) {
 		},
 		"hub restarted before that, and nothing came": {
 			HealthInput{Joined: true, Previous: never, WatchedSince: ago(90)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 		"the hub could not see for a while": {
 			HealthInput{Joined: true, Previous: was, LastSeen: ago(200), WatchedSince: ago(10)},
@@ -102,7 +107,8 @@ func TestJudgeHealth(t *testing.T) {
 		},
 		"being blind does not revive what had expired": {
 			HealthInput{Joined: true, Previous: wasNot, LastSeen: ago(200), WatchedSince: ago(10)},
-			"False/LeaseExpired", time.Time{},
+			"False/LeaseExpired",
+			time.Time{},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

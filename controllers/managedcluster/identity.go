@@ -4,6 +4,7 @@
 package managedcluster
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -64,43 +65,59 @@ type Identity struct {
 // DecideIdentity pins the first cluster that renews the Lease, if it is the
 // expected one, and reports every other that was seen within 15 minutes.
 func DecideIdentity(in IdentityInput, now time.Time) Identity {
-	out := Identity{Pinned: in.Pinned}
 	byAge := slices.SortedFunc(maps.Keys(in.Holders), func(a, b string) int {
-		if c := in.Holders[a].LastSeen.Compare(in.Holders[b].LastSeen); c != 0 {
-			return c
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(in.Holders[a].LastSeen.Compare(in.Holders[b].LastSeen), strings.Compare(a, b))
 	})
+	out := Identity{Pinned: in.Pinned}
 	if out.Pinned == "" {
-		for _, id := range byAge {
-			if in.Expected == "" || in.Expected == id {
-				out.Pinned = id
-				break
-			}
+		out.Pinned = firstExpected(byAge, in.Expected)
+	}
+	out.Conflicting, out.NextCheck = otherUser(in, out.Pinned, byAge, now)
+	out.Conflict = describeConflict(in.Expected, out.Pinned, out.Conflicting)
+	return out
+}
+
+// firstExpected returns the first cluster that may be pinned, or nothing. Where
+// none is expected, any may be.
+func firstExpected(byAge []string, expected string) string {
+	for _, id := range byAge {
+		if expected == "" || expected == id {
+			return id
 		}
 	}
-	for _, id := range byAge {
-		end := in.Holders[id].LastSeen.Add(conflictWindow)
-		if id != out.Pinned && now.Before(end) {
-			out.Conflicting, out.NextCheck = id, end
+	return ""
+}
+
+// otherUser returns the cluster, other than the pinned one, that used the
+// identity last, and when the hub forgets it; nothing when there is none.
+func otherUser(in IdentityInput, pinned string, byAge []string, now time.Time) (string, time.Time) {
+	for _, id := range slices.Backward(byAge) {
+		if end := in.Holders[id].LastSeen.Add(conflictWindow); id != pinned && now.Before(end) {
+			return id, end
 		}
+	}
+	if in.Conflicting == "" || in.Conflicting == pinned {
+		return "", time.Time{}
 	}
 	// After a restart the hub has not seen the other cluster itself.
-	if end := in.WatchedSince.Add(conflictWindow); out.Conflicting == "" && in.Conflicting != "" &&
-		in.Conflicting != out.Pinned && now.Before(end) {
-		if _, seen := in.Holders[in.Conflicting]; !seen {
-			out.Conflicting, out.NextCheck = in.Conflicting, end
-		}
+	_, seen := in.Holders[in.Conflicting]
+	if end := in.WatchedSince.Add(conflictWindow); !seen && now.Before(end) {
+		return in.Conflicting, end
 	}
+	return "", time.Time{}
+}
+
+// describeConflict says in a sentence what is wrong; it is empty when nothing is.
+func describeConflict(expected, pinned, conflicting string) string {
 	switch {
-	case in.Expected != "" && out.Pinned != "" && out.Pinned != in.Expected:
-		out.Conflict = fmt.Sprintf("spec.expectedClusterID is %s, but cluster %s is pinned: "+
-			"correct the field, or delete this object and join anew", in.Expected, out.Pinned)
-	case out.Conflicting != "" && out.Pinned == "":
-		out.Conflict = fmt.Sprintf("cluster %s uses this identity, but spec.expectedClusterID is %s", out.Conflicting, in.Expected)
-	case out.Conflicting != "":
-		out.Conflict = fmt.Sprintf("cluster %s uses this identity too, which belongs to %s: "+
-			"join the other cluster as a ManagedCluster of its own", out.Conflicting, out.Pinned)
+	case expected != "" && pinned != "" && pinned != expected:
+		return fmt.Sprintf("spec.expectedClusterID is %s, but cluster %s is pinned: "+
+			"correct the field, or delete this object and join anew", expected, pinned)
+	case conflicting != "" && pinned == "":
+		return fmt.Sprintf("cluster %s uses this identity, but spec.expectedClusterID is %s", conflicting, expected)
+	case conflicting != "":
+		return fmt.Sprintf("cluster %s uses this identity too, which belongs to %s: "+
+			"join the other cluster as a ManagedCluster of its own", conflicting, pinned)
 	}
-	return out
+	return ""
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/controllers/managedcluster"
 )
 
 func joinSecretExists(ctx context.Context, cluster string) (bool, error) {
@@ -89,9 +90,14 @@ var _ = Describe("joining", func() {
 		provisioned(ctx, "late")
 		requestJoin(ctx, "late", "slow")
 		By("setting back the time that the hub remembers, as if an hour had passed")
-		running.stop()
 		ns := &corev1.Namespace{}
-		Expect(admin.Get(ctx, types.NamespacedName{Name: clusterNamespace("late")}, ns)).To(Succeed())
+		// A hub that is stopped before it remembers would answer the request again.
+		Eventually(func() map[string]string {
+			Expect(admin.Get(ctx, types.NamespacedName{Name: clusterNamespace("late")}, ns)).To(Succeed())
+			return ns.Annotations
+		}).Should(HaveKeyWithValue(managedcluster.AnnotationJoinAnswered, "slow"))
+		running.stop()
+		Expect(admin.Get(ctx, client.ObjectKeyFromObject(ns), ns)).To(Succeed())
 		ns.Annotations[v1alpha1.AnnotationJoinExpires] = time.Now().Add(4 * time.Second).UTC().Format(time.RFC3339)
 		Expect(admin.Update(ctx, ns)).To(Succeed())
 		running = startHub(ctx)

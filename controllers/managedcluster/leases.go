@@ -101,18 +101,18 @@ func (o *Observer) Handler() handler.TypedEventHandler[*coordinationv1.Lease, re
 // the cluster has to be reconciled. Leases that belong to no cluster and states
 // older than one already seen are ignored.
 func (o *Observer) Observe(lease *coordinationv1.Lease) bool {
-	name := lease.Labels[v1alpha1.LabelCluster]
-	if lease.Name != v1alpha1.AgentLease || name == "" || lease.Namespace != v1alpha1.ClusterNamespacePrefix+name {
+	name := clusterOf(lease)
+	if name == "" {
 		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := o.now()
 	c, known := o.clusters[name]
-	if known && c.uid == lease.UID && !newer(lease.ResourceVersion, c.version) {
+	first := !known || c.uid != lease.UID
+	if !first && !newer(lease.ResourceVersion, c.version) {
 		return false
 	}
-	first := !known || c.uid != lease.UID
 	if first {
 		fresh := &observed{Observation: Observation{Since: now, Holders: map[string]Holder{}}, uid: lease.UID}
 		if known {
@@ -121,8 +121,35 @@ func (o *Observer) Observe(lease *coordinationv1.Lease) bool {
 		c = fresh
 		o.clusters[name] = c
 	}
-	c.version = lease.ResourceVersion
 	before := *c
+	c.read(lease)
+	renewed := first || c.holder != before.holder || !c.renewed.Equal(before.renewed)
+	if !renewed && c.Joined == before.Joined {
+		return false
+	}
+	c.changes++
+	if !renewed {
+		return c.interesting("")
+	}
+	id, ok := ClusterIDOf(c.holder)
+	if ok && !c.renewed.IsZero() {
+		c.remember(id, Holder{LastSeen: now, Renewed: !first})
+	}
+	return c.interesting(id)
+}
+
+// clusterOf returns the cluster whose agent renews a Lease, or nothing.
+func clusterOf(lease *coordinationv1.Lease) string {
+	name := lease.Labels[v1alpha1.LabelCluster]
+	if lease.Name != v1alpha1.AgentLease || lease.Namespace != v1alpha1.ClusterNamespacePrefix+name {
+		return ""
+	}
+	return name
+}
+
+// read copies what matters from a Lease.
+func (c *observed) read(lease *coordinationv1.Lease) {
+	c.version = lease.ResourceVersion
 	c.Joined = lease.Annotations[v1alpha1.AnnotationJoined]
 	c.holder, c.renewed, c.Released = "", time.Time{}, false
 	if h := lease.Spec.HolderIdentity; h != nil {
@@ -131,18 +158,6 @@ func (o *Observer) Observe(lease *coordinationv1.Lease) bool {
 	if t := lease.Spec.RenewTime; t != nil {
 		c.renewed = t.Time
 	}
-	if !first && c.holder == before.holder && c.renewed.Equal(before.renewed) && c.Joined == before.Joined {
-		return false
-	}
-	c.changes++
-	if !first && c.holder == before.holder && c.renewed.Equal(before.renewed) {
-		return c.interesting("")
-	}
-	id, ok := ClusterIDOf(c.holder)
-	if ok && !c.renewed.IsZero() {
-		c.remember(id, Holder{LastSeen: now, Renewed: !first})
-	}
-	return c.interesting(id)
 }
 
 func (c *observed) remember(id string, h Holder) {

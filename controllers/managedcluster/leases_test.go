@@ -46,7 +46,7 @@ func (w *watched) renew(id string) bool {
 	return w.see()
 }
 
-func (w *watched) settle(i Interest) bool { return w.Settle("x", w.Snapshot("x"), i) }
+func (w *watched) settle(i Interest) { w.Settle("x", w.Snapshot("x"), i) }
 
 func TestObserverRemembersRenewals(t *testing.T) {
 	w := newWatched()

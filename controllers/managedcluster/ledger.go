@@ -204,10 +204,10 @@ func (l *ledger) forget(name string) {
 
 // nextVerification is about an hour from now.
 func nextVerification(now time.Time) time.Time {
-	return now.Add(verifyEvery*9/10 + rand.N(verifyEvery/5))
+	return now.Add(verifyEvery*9/10 + rand.N(verifyEvery/5)) //nolint:gosec // spreads work, keeps no secret
 }
 
 // firstVerification spreads what a restarted hub has to verify over an hour.
 func firstVerification(now time.Time) time.Time {
-	return now.Add(rand.N(verifyEvery))
+	return now.Add(rand.N(verifyEvery)) //nolint:gosec // spreads work, keeps no secret
 }

@@ -130,7 +130,8 @@ func (r *Reconciler) desired(mc *v1alpha1.ManagedCluster) []desiredObject {
 		bundle := coreac.ConfigMap(v1alpha1.AgentBundle, ns).WithLabels(labels).
 			WithData(map[string]string{v1alpha1.BundleEndpoints: r.endpoints})
 		objects = append(objects, desiredObject{
-			objectRef{"ConfigMap", v1alpha1.AgentBundle}, bundle,
+			objectRef{"ConfigMap", v1alpha1.AgentBundle},
+			bundle,
 			func() *metaac.ObjectMetaApplyConfiguration { return bundle.ObjectMetaApplyConfiguration },
 		})
 	}
@@ -249,8 +250,9 @@ func watchedKinds() []schema.GroupVersionKind {
 // watches, for the configuration of a cache. All of them carry the label
 // v1alpha1.LabelCluster.
 func WatchedMetadata() []client.Object {
-	var out []client.Object
-	for _, kind := range watchedKinds() {
+	kinds := watchedKinds()
+	out := make([]client.Object, 0, len(kinds))
+	for _, kind := range kinds {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(kind)
 		out = append(out, object)

@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 )
@@ -36,21 +39,20 @@ func healthy(last time.Time) Verdict {
 	}
 }
 
-// kstatus follows the order in which kstatus looks at a custom resource.
-func kstatus(mc *v1alpha1.ManagedCluster) string {
-	is := func(kind string) bool { return meta.IsStatusConditionTrue(mc.Status.Conditions, kind) }
-	ready := meta.FindStatusCondition(mc.Status.Conditions, v1alpha1.ConditionReady)
-	switch {
-	case mc.DeletionTimestamp != nil:
-		return "Terminating"
-	case mc.Status.ObservedGeneration != nil && *mc.Status.ObservedGeneration != mc.Generation, is(v1alpha1.ConditionReconciling):
-		return "InProgress"
-	case is(v1alpha1.ConditionStalled):
-		return "Failed"
-	case ready != nil && ready.Status != metav1.ConditionTrue:
-		return "InProgress"
+// progress is what kstatus, which tools that apply and wait use, makes of a cluster.
+func progress(t *testing.T, mc *v1alpha1.ManagedCluster) kstatus.Status {
+	t.Helper()
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(mc)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return "Current"
+	object := &unstructured.Unstructured{Object: content}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ManagedCluster"))
+	result, err := kstatus.Compute(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result.Status
 }
 
 func TestBuildReport(t *testing.T) {
@@ -72,46 +74,46 @@ func TestBuildReport(t *testing.T) {
 		agent   []metav1.Condition
 		deleted bool
 		want    map[string]string
-		kstatus string
+		kstatus kstatus.Status
 	}{
 		"in the best of states": {
-			facts: Facts{Verdict: healthy(noon)}, agent: agentSays("True", "LivezOK"), kstatus: "Current",
+			facts: Facts{Verdict: healthy(noon)}, agent: agentSays("True", "LivezOK"), kstatus: kstatus.CurrentStatus,
 			want: map[string]string{"Ready": "True/Provisioned", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "True/Available", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"its API server is ill": {
-			facts: Facts{Verdict: healthy(noon)}, agent: agentSays("False", "LivezFailed"), kstatus: "Current",
+			facts: Facts{Verdict: healthy(noon)}, agent: agentSays("False", "LivezFailed"), kstatus: kstatus.CurrentStatus,
 			want: map[string]string{"Ready": "True/Provisioned", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "False/LivezFailed", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"its agent has said nothing": {
-			facts: Facts{Verdict: healthy(noon)}, kstatus: "Current",
+			facts: Facts{Verdict: healthy(noon)}, kstatus: kstatus.CurrentStatus,
 			want: map[string]string{"Ready": "True/Provisioned", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "Unknown/NotReported", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"silent, which is no reason to hold a sync": {
-			facts: Facts{Verdict: silent}, agent: agentSays("True", "LivezOK"), kstatus: "Current",
+			facts: Facts{Verdict: silent}, agent: agentSays("True", "LivezOK"), kstatus: kstatus.CurrentStatus,
 			want: map[string]string{"Ready": "True/Provisioned", "Accepted": "True/Accepted", "Connected": "False/LeaseExpired", "Available": "Unknown/LeaseExpired", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"awaiting approval": {
-			facts: Facts{Verdict: never}, kstatus: "InProgress",
+			facts: Facts{Verdict: never}, kstatus: kstatus.InProgressStatus,
 			want: map[string]string{"Ready": "False/AwaitingApproval", "Accepted": "Unknown/AwaitingApproval", "Connected": "Unknown/NeverJoined", "Available": "Unknown/NeverJoined", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"denied": {
-			facts: Facts{Verdict: denied}, kstatus: "InProgress",
+			facts: Facts{Verdict: denied}, kstatus: kstatus.InProgressStatus,
 			want: map[string]string{"Ready": "False/Denied", "Accepted": "False/Denied", "Connected": "False/LeaseExpired", "Available": "Unknown/LeaseExpired", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"cloned": {
-			facts: Facts{Verdict: cloned}, agent: agentSays("True", "LivezOK"), kstatus: "Failed",
+			facts: Facts{Verdict: cloned}, agent: agentSays("True", "LivezOK"), kstatus: kstatus.FailedStatus,
 			want: map[string]string{"Ready": "False/IdentityConflict", "Stalled": "True/IdentityConflict", "Accepted": "False/IdentityConflict", "Connected": "True/LeaseRenewed", "Available": "True/Available", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"not provisioned": {
-			facts: Facts{Verdict: healthy(noon), ProvisionError: errors.New("no")}, agent: agentSays("True", "LivezOK"), kstatus: "InProgress",
+			facts: Facts{Verdict: healthy(noon), ProvisionError: errors.New("no")}, agent: agentSays("True", "LivezOK"), kstatus: kstatus.InProgressStatus,
 			want: map[string]string{"Ready": "False/ProvisionFailed", "Reconciling": "True/ProvisionFailed", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "True/Available", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"its old namespace still goes": {
-			facts: Facts{Verdict: waiting}, agent: agentSays("True", "LivezOK"), kstatus: "InProgress",
+			facts: Facts{Verdict: waiting}, agent: agentSays("True", "LivezOK"), kstatus: kstatus.InProgressStatus,
 			want: map[string]string{"Ready": "False/Provisioning", "Reconciling": "True/Provisioning", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "True/Available", "AgentCompatible": "Unknown/NotReported"},
 		},
 		"being deleted": {
-			facts: Facts{Verdict: healthy(noon), Deletion: &leaving}, agent: agentSays("True", "LivezOK"), deleted: true, kstatus: "Terminating",
+			facts: Facts{Verdict: healthy(noon), Deletion: &leaving}, agent: agentSays("True", "LivezOK"), deleted: true, kstatus: kstatus.TerminatingStatus,
 			want: map[string]string{"Ready": "False/WaitingForAgent", "Deleting": "True/WaitingForAgent", "Accepted": "True/Accepted", "Connected": "True/LeaseRenewed", "Available": "True/Available", "AgentCompatible": "Unknown/NotReported"},
 		},
 	} {
@@ -134,7 +136,7 @@ func TestBuildReport(t *testing.T) {
 				t.Error(diff)
 			}
 			written := asWritten(mc, report)
-			if s := kstatus(written); s != c.kstatus {
+			if s := progress(t, written); s != c.kstatus {
 				t.Errorf("kstatus %s, want %s", s, c.kstatus)
 			}
 			if again := BuildReport(written, c.facts, noon.Add(time.Hour)); !again.Equal(ReportOf(&written.Status)) {
@@ -147,7 +149,7 @@ func TestBuildReport(t *testing.T) {
 func TestUnseenClusterIsInProgress(t *testing.T) {
 	mc := &v1alpha1.ManagedCluster{ObjectMeta: metav1.ObjectMeta{Generation: 1}}
 	mc.Status.ObservedGeneration = new(int64(-1))
-	if got := kstatus(mc); got != "InProgress" {
+	if got := progress(t, mc); got != kstatus.InProgressStatus {
 		t.Errorf("got %s", got)
 	}
 }

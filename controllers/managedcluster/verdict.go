@@ -6,9 +6,8 @@ package managedcluster
 import (
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 )
@@ -129,14 +128,14 @@ func Decide(in *Input, outage OutageOptions, now time.Time) Verdict {
 func deletionInput(in *Input, v Verdict) DeletionInput {
 	mc := in.Cluster
 	return DeletionInput{
-		DeletedAt:      mc.DeletionTimestamp.Time,
-		Policy:         mc.Spec.DeletionPolicy,
-		Forced:         mc.Annotations[v1alpha1.AnnotationForceDelete] == "true",
+		DeletedAt: mc.DeletionTimestamp.Time,
+		Policy:    mc.Spec.DeletionPolicy,
+		Forced:    mc.Annotations[v1alpha1.AnnotationForceDelete] == "true",
 		// Once the namespace goes, the Lease goes with it, and with that the trace of
 		// a goodbye: nobody is waited for twice.
 		AgentReachable: v.Membership == MembershipAccepted && v.Health.Status == metav1.ConditionTrue &&
 			in.namespace.exists && !in.namespace.terminating,
-		Released:       in.Lease.Released,
+		Released: in.Lease.Released,
 	}
 }
 

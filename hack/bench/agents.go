@@ -132,7 +132,7 @@ func (a *agents) start(ctx context.Context, folder string) error {
 // still is the inventory of a cluster of 10 nodes and 300 pods in which nothing happens.
 type still struct{ id string }
 
-func (s still) Changed() <-chan struct{} { return nil }
+func (still) Changed() <-chan struct{} { return nil }
 
 func (s still) Snapshot() inventory.Snapshot {
 	return inventory.Snapshot{

@@ -18,9 +18,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 func main() {
+	ctrl.SetLogger(logr.Discard()) // results are what is printed
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	cancel()
@@ -41,7 +45,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	var sizes []int
-	for _, text := range strings.Split(*clusters, ",") {
+	for text := range strings.SplitSeq(*clusters, ",") {
 		n, err := strconv.Atoi(strings.TrimSpace(text))
 		if err != nil || n < 1 || n > 5000 {
 			return fmt.Errorf("--clusters has %q; it takes numbers from 1 to 5000", text)

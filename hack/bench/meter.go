@@ -61,9 +61,10 @@ func (m meter) read(ctx context.Context) (usage, error) {
 		return u, fmt.Errorf("reading the API server's CPU time: %w", err)
 	}
 	u.hubCPU, u.apiServerCPU = seconds(stat.CPUTime()), seconds(serverStat.CPUTime())
-	u.hubMemory = uint64(stat.ResidentMemory())
+	u.hubMemory = uint64(max(stat.ResidentMemory(), 0))
 	u.hubBytes = io.RChar + io.WChar
-	return u, m.readWrites(ctx, &u)
+	err = m.readWrites(ctx, &u)
+	return u, err
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

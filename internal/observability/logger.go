@@ -31,7 +31,7 @@ func (o *LogOptions) BindFlags(fs *flag.FlagSet) {
 }
 
 // Logger returns a logger that writes to standard error.
-func (o LogOptions) Logger() (logr.Logger, error) {
+func (o *LogOptions) Logger() (logr.Logger, error) {
 	config := zap.NewProductionConfig()
 	config.Sampling = nil
 	config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder

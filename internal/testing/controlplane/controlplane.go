@@ -86,10 +86,10 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 	if c.certs, err = writeCertificates(options.Dir); err != nil {
 		return nil, err
 	}
-	if err := c.startEtcd(); err != nil {
+	if err := c.startEtcd(ctx); err != nil {
 		return nil, err
 	}
-	if c.port, err = freePort(); err != nil {
+	if c.port, err = freePort(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.writeKubeconfig(); err != nil {
@@ -98,7 +98,10 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 	if err := c.StartAPIServer(ctx); err != nil {
 		return nil, err
 	}
-	return c, c.startOthers()
+	if err := c.startOthers(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Config authenticates as a member of system:masters.
@@ -167,12 +170,12 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return c.waitReady(ctx)
 }
 
-func (c *ControlPlane) startEtcd() error {
-	client, err := freePort()
+func (c *ControlPlane) startEtcd(ctx context.Context) error {
+	client, err := freePort(ctx)
 	if err != nil {
 		return err
 	}
-	peer, err := freePort()
+	peer, err := freePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -314,8 +317,8 @@ func Binaries() (string, error) {
 	return bin, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("finding a free port: %w", err)
 	}

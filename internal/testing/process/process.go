@@ -53,7 +53,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	defer log.Close()
 
-	cmd := exec.Command(spec.Path, spec.Args...)
+	cmd := exec.Command(spec.Path, spec.Args...) //nolint:noctx // it ends with Stop or Kill, in the order its owner chooses, not with the context of its start
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), spec.Env...)
 	cmd.SysProcAttr = attributes()
