@@ -50,9 +50,14 @@ type span struct {
 	width  uint64
 }
 
-// slab hands out values from arrays of slabSize, which spares the garbage
-// collector. An array lives as long as any of its values.
-type slab[T any] struct{ free []T }
+// slab hands out values from arrays, which spares the garbage collector. The
+// first array has one value and each has twice as many as the one before, up to
+// slabSize: who decodes a single record pays for one. An array lives as long as
+// any of its values.
+type slab[T any] struct {
+	free []T
+	size int
+}
 
 const slabSize = 64
 
@@ -60,7 +65,8 @@ const slabSize = 64
 // again.
 func (s *slab[T]) parse(fill func(*T) error) (*T, error) {
 	if len(s.free) == 0 {
-		s.free = make([]T, slabSize)
+		s.size = min(max(2*s.size, 1), slabSize)
+		s.free = make([]T, s.size)
 	}
 	v := &s.free[0]
 	if err := fill(v); err != nil {

@@ -40,7 +40,7 @@ var _ = Describe("The credentials of an agent", func() {
 		Entry("bound to the join Secret", v1alpha1.AgentJoinSecret, 3600),
 		Entry("bound to another Secret", "secret-1", 3600),
 		Entry("valid for ten years", v1alpha1.AgentSessionSecret, tenYears),
-		Entry("valid for a second more than a day", v1alpha1.AgentSessionSecret, 86401),
+		Entry("valid for a second more than a week", v1alpha1.AgentSessionSecret, 604801),
 		Entry("for somebody else", v1alpha1.AgentSessionSecret, 3600, "sts.amazonaws.com"),
 		Entry("for somebody else and for ingest", v1alpha1.AgentSessionSecret, 3600, v1alpha1.IngestAudience, "vault"),
 		Entry("for the API server and for ingest", v1alpha1.AgentSessionSecret, 3600,
