@@ -8,6 +8,12 @@
 // numbers at once and dropped; counts follow by the difference that each event
 // makes, so that a cluster in which nothing happens costs nothing. A kind that
 // cannot be read is named as stale and holds up no other.
+//
+// With a Sink, the inventory also tells what there is: more kinds are watched, and
+// of each object that differs in its slim form from before, or is gone, the sink
+// gets a telemetry.ObjectDelta; of each Warning a telemetry.Event. A ledger per
+// kind knows what the hub was told. Its queue merges the changes of an object
+// that wait, so that a slow sink costs neither memory nor a watch.
 package inventory
 
 import (
@@ -25,6 +31,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
+
+	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
 // refusalDamping is for how long the API server must refuse a kind before it is
@@ -45,6 +53,14 @@ type Options struct {
 	// StaleAfter is for how long a kind must be unreadable before it is stale; 5 s
 	// suffice when the API server refuses it. Defaults to 20 s.
 	StaleAfter time.Duration
+	// Sink receives what there is and what changes. Without one, nil, only the
+	// kinds that a Snapshot counts are watched.
+	Sink Sink
+	// NamesOf lists which of telemetry.KindConfigMap and telemetry.KindSecret are
+	// sent to the Sink, with names and labels alone. The agent asks the API server
+	// for nothing else; but RBAC knows no right to the names without the data, so
+	// none is watched unless somebody wants it.
+	NamesOf []telemetry.Kind
 
 	// watchTimeout replaces the 5 to 10 minutes after which a watch is renewed.
 	watchTimeout time.Duration
@@ -53,6 +69,9 @@ type Options struct {
 	retryMax time.Duration
 	// versionInterval is the time between two looks at the version. Defaults to 1 h.
 	versionInterval time.Duration
+	// discoveryInterval is the time between two looks at which kinds of routes the
+	// cluster has. Defaults to 30 s.
+	discoveryInterval time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -65,6 +84,7 @@ func (o Options) withDefaults() Options {
 	o.StaleAfter = cmp.Or(o.StaleAfter, 20*time.Second)
 	o.retryMax = cmp.Or(o.retryMax, 10*time.Second)
 	o.versionInterval = cmp.Or(o.versionInterval, time.Hour)
+	o.discoveryInterval = cmp.Or(o.discoveryInterval, 30*time.Second)
 	return o
 }
 
@@ -74,6 +94,11 @@ type Inventory struct {
 	options Options
 	clients clients
 	kinds   []kind
+	// ledgers hold what the Sink was told, by resource. Empty without a Sink.
+	ledgers map[string]*ledger
+	// shippers move what the Sink has not been told. Nil without a Sink.
+	shippers map[telemetry.Stream]*shipper
+	routes   []*routeKind
 	// changes has the capacity 1: readers learn that something changed, not how often.
 	changes chan struct{}
 	// wake tells superviseStaleness that the next deadline may have moved.
@@ -113,7 +138,15 @@ func New(cfg *rest.Config, options Options) (*Inventory, error) {
 		},
 		health: damper{after: options.UnhealthyAfter},
 	}
+	if options.Sink != nil {
+		i.addLedgers()
+	}
 	i.addKinds()
+	if options.Sink != nil {
+		if err := i.addUncounted(); err != nil {
+			return nil, err
+		}
+	}
 	return i, nil
 }
 
@@ -124,6 +157,12 @@ func (i *Inventory) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, k := range i.kinds {
 		group.Go(func() error { k.run(ctx); return nil })
+	}
+	for _, r := range i.routes {
+		group.Go(func() error { i.superviseRoutes(ctx, r); return nil })
+	}
+	for _, s := range i.shippers {
+		group.Go(func() error { s.run(ctx); return nil })
 	}
 	group.Go(func() error { i.superviseHealth(ctx); return nil })
 	group.Go(func() error { i.superviseStaleness(ctx); return nil })

@@ -11,8 +11,12 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metainternalversionscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -38,6 +42,9 @@ type kind struct {
 	run func(ctx context.Context)
 	// synced says, with the Inventory's mu held, whether it was listed once.
 	synced func() bool
+	// served says whether the cluster has the kind; nil for always. One that it
+	// does not have is neither waited for nor stale.
+	served func() bool
 }
 
 // stores hold what is known of each kind.
@@ -57,11 +64,16 @@ type workloadStore = store[slimWorkload, workloadTally]
 // limited for health checks, so that these wait for nothing.
 type clients struct {
 	core, apps, batch, raw rest.Interface
+	// metadata is for core kinds of which only names and labels are read.
+	metadata rest.Interface
+	// connect makes the client of another API group.
+	connect func(schema.GroupVersion) (rest.Interface, error)
 }
 
 func newClients(cfg *rest.Config) (clients, error) {
 	scheme := runtime.NewScheme()
-	builder := runtime.NewSchemeBuilder(corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme)
+	builder := runtime.NewSchemeBuilder(corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme,
+		autoscalingv2.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, addRoutes)
 	if err := builder.AddToScheme(scheme); err != nil {
 		return clients{}, fmt.Errorf("registering the built-in kinds: %w", err)
 	}
@@ -93,6 +105,14 @@ func newClients(cfg *rest.Config) (clients, error) {
 		if *group.client, err = clientFor(cfg, group.path, group.version, httpClient); err != nil {
 			return clients{}, err
 		}
+	}
+	c.connect = func(version schema.GroupVersion) (rest.Interface, error) {
+		return clientFor(cfg, "/apis", version, httpClient)
+	}
+	metadata := rest.CopyConfig(cfg)
+	metadata.NegotiatedSerializer = metainternalversionscheme.Codecs.WithoutConversion()
+	if c.metadata, err = clientFor(metadata, "/api", corev1.SchemeGroupVersion, httpClient); err != nil {
+		return clients{}, err
 	}
 	raw := rest.CopyConfig(cfg)
 	raw.RateLimiter, raw.QPS = nil, -1
@@ -143,34 +163,40 @@ func addKind[S, T comparable](
 			return i.reassess(time.Now())
 		},
 	}
-	requests := &listWatch{
-		client:       client,
-		resource:     resource,
-		watchTimeout: i.options.watchTimeout,
-		failed: func(err error) {
-			i.note(func(now time.Time) bool { i.staleness.failed(name, err, now); return false })
-		},
-		resumed: func() {
-			i.note(func(time.Time) bool { i.staleness.succeeded(name); return false })
-		},
+	var target cache.ReflectorStore = s
+	if ledger := i.ledgers[name]; ledger != nil {
+		target = &tee{counts: s, ledger: ledger}
 	}
-	retryMax := i.options.retryMax
-	logger := quiet(i.options.Logger).V(1)
 	i.kinds = append(i.kinds, kind{
 		resource: name,
 		synced:   func() bool { return s.synced },
 		run: func(ctx context.Context) {
-			reflector := cache.NewReflectorWithOptions(requests.forReflector(), example, s, cache.ReflectorOptions{
-				Name:   name,
-				Logger: &logger,
-				Clock:  contextClock{ctx: ctx},
-				Backoff: &wait.Backoff{
-					Duration: retryFirst, Cap: retryMax, Factor: 2, Jitter: 1,
-					Steps: int(math.Ceil(float64(retryMax) / float64(retryFirst))),
-				},
-			})
-			reflector.RunWithContext(ctx)
+			i.reflect(ctx, &listWatch{client: client, resource: resource}, name, example, target)
 		},
 	})
 	return s
+}
+
+// reflect fills a store with what requests list and watch, until ctx ends, and
+// notes how the requests go for the resource of a name.
+func (i *Inventory) reflect(ctx context.Context, requests *listWatch, name string, example any, target cache.ReflectorStore) {
+	requests.watchTimeout = i.options.watchTimeout
+	requests.failed = func(err error) {
+		i.note(func(now time.Time) bool { i.staleness.failed(name, err, now); return false })
+	}
+	requests.resumed = func() {
+		i.note(func(time.Time) bool { i.staleness.succeeded(name); return false })
+	}
+	retryMax := i.options.retryMax
+	logger := quiet(i.options.Logger).V(1)
+	reflector := cache.NewReflectorWithOptions(requests.forReflector(), example, target, cache.ReflectorOptions{
+		Name:   name,
+		Logger: &logger,
+		Clock:  contextClock{ctx: ctx},
+		Backoff: &wait.Backoff{
+			Duration: retryFirst, Cap: retryMax, Factor: 2, Jitter: 1,
+			Steps: int(math.Ceil(float64(retryMax) / float64(retryFirst))),
+		},
+	})
+	reflector.RunWithContext(ctx)
 }

@@ -38,7 +38,9 @@ func (i *Inventory) note(change func(now time.Time) (changed bool)) {
 func (i *Inventory) reassess(now time.Time) bool {
 	all := make([]string, 0, len(i.kinds))
 	for _, k := range i.kinds {
-		all = append(all, k.resource)
+		if k.served == nil || k.served() {
+			all = append(all, k.resource)
+		}
 	}
 	stale, next := i.staleness.at(now, all)
 	if !next.Equal(i.deadline) {
@@ -54,7 +56,7 @@ func (i *Inventory) reassess(now time.Time) bool {
 		i.stale = stale
 	}
 	if !i.synced && !slices.ContainsFunc(i.kinds, func(k kind) bool {
-		return !k.synced() && !slices.Contains(stale, k.resource)
+		return slices.Contains(all, k.resource) && !k.synced() && !slices.Contains(stale, k.resource)
 	}) {
 		i.synced = true
 		changed = true

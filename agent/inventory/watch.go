@@ -26,6 +26,10 @@ const retryFirst = 800 * time.Millisecond
 type listWatch struct {
 	client   rest.Interface
 	resource string
+	// fieldSelector narrows what is listed and watched.
+	fieldSelector string
+	// metadataOnly asks the API server for names and labels alone.
+	metadataOnly bool
 	// watchTimeout replaces the reflector's 5 to 10 minutes when it is not zero.
 	watchTimeout time.Duration
 	// failed receives every failure but the end of ctx.
@@ -40,9 +44,7 @@ func (l *listWatch) forReflector() *cache.ListWatch {
 }
 
 func (l *listWatch) list(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-	list, err := l.client.Get().Resource(l.resource).
-		VersionedParams(&options, metav1.ParameterCodec).
-		Do(ctx).Get()
+	list, err := l.request(&options, "PartialObjectMetadataList").Do(ctx).Get()
 	if err != nil && ctx.Err() == nil {
 		l.failed(err)
 	}
@@ -54,9 +56,7 @@ func (l *listWatch) watch(ctx context.Context, options metav1.ListOptions) (watc
 	if l.watchTimeout != 0 {
 		options.TimeoutSeconds = new(int64(l.watchTimeout.Seconds()))
 	}
-	w, err := l.client.Get().Resource(l.resource).
-		VersionedParams(&options, metav1.ParameterCodec).
-		Watch(ctx)
+	w, err := l.request(&options, "PartialObjectMetadata").Watch(ctx)
 	switch {
 	case err != nil && ctx.Err() == nil:
 		l.failed(err)
@@ -64,6 +64,18 @@ func (l *listWatch) watch(ctx context.Context, options metav1.ListOptions) (watc
 		l.resumed()
 	}
 	return w, err
+}
+
+// request prepares a list or a watch; metadataAs is what to ask for instead of
+// whole objects.
+func (l *listWatch) request(options *metav1.ListOptions, metadataAs string) *rest.Request {
+	options.FieldSelector = l.fieldSelector
+	request := l.client.Get().Resource(l.resource).VersionedParams(options, metav1.ParameterCodec)
+	if l.metadataOnly {
+		as := ";as=" + metadataAs + ";g=meta.k8s.io;v=v1"
+		request.SetHeader("Accept", runtime.ContentTypeProtobuf+as+","+runtime.ContentTypeJSON+as)
+	}
+	return request
 }
 
 // contextClock ends every After when ctx ends. The reflector waits for one
