@@ -89,7 +89,7 @@ bench: kubernetes ## Join simulated agents to a hub and report what they cost.
 	go run ./hack/bench $(BENCH_ARGS)
 
 fuzz: ## Run each fuzz test for FUZZTIME.
-	hack/tools/fuzz.sh $(FUZZTIME)
+	hack/tools/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
 verify: $(TOOLS)/controller-gen $(TOOLS)/kustomize ## Check what no test sees: generated files, modules, headers, manifests, links.
 	TOOLS=$(TOOLS) hack/verify/verify.sh
