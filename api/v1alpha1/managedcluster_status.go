@@ -50,7 +50,8 @@ type ManagedClusterStatus struct {
 
 	// lastHeartbeatTime is when the hub last saw the agent renew its Lease, by
 	// the hub's clock. Written when Connected changes and otherwise at most every
-	// 5 minutes, so it lags behind by up to that.
+	// 5 minutes, at the next look: it lags behind by up to 5 minutes and a grace
+	// period.
 	// +optional
 	LastHeartbeatTime *metav1.Time `json:"lastHeartbeatTime,omitempty"`
 
