@@ -28,8 +28,8 @@ TEST_PARALLEL ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); 
 TEST_ARGS ?=
 # make demo DEMO_ARGS=--once
 DEMO_ARGS ?=
-# make bench BENCH_ARGS="--agents 100"
-BENCH_ARGS ?=
+# make bench BENCH_ARGS="fleet --clusters=100 --window=10m"
+BENCH_ARGS ?= fleet
 # For how long make fuzz runs each fuzz test.
 FUZZTIME ?= 30s
 
