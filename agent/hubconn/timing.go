@@ -104,15 +104,6 @@ func renewalDelay(issued, expires, now time.Time, fraction, random float64) time
 }
 
 // sleep waits for d; it is false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
+func sleep(ctx context.Context, d time.Duration) bool { return awaitTimeOr(ctx, d, nil) }
 
 func random() float64 { return rand.Float64() } //nolint:gosec // jitter, not a secret
