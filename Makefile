@@ -61,9 +61,10 @@ demo: kubernetes build ## Run a hub and two member clusters on this machine unti
 fmt: $(LINT) ## Format the Go code.
 	$(LINT) fmt
 
-lint: $(LINT) ## Lint the code, then the API against the conventions of Kubernetes.
+lint: $(LINT) $(TOOLS)/promlinter ## Lint the code, the API against the conventions of Kubernetes, the names of metrics.
 	$(LINT) run $(PACKAGES)
 	$(LINT) run --config .golangci-kal.yml ./api/...
+	$(TOOLS)/promlinter lint --strict .
 
 lint-fix: $(LINT) ## Lint and apply the fixes that linters offer.
 	$(LINT) run --fix $(PACKAGES)
@@ -119,8 +120,9 @@ $(TOOLS)/controller-gen: package := sigs.k8s.io/controller-tools/cmd/controller-
 $(TOOLS)/golangci-lint: package := sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 $(TOOLS)/govulncheck: package := golang.org/x/vuln/cmd/govulncheck
 $(TOOLS)/kustomize: package := sigs.k8s.io/kustomize/kustomize/v5
+$(TOOLS)/promlinter: package := github.com/yeya24/promlinter/cmd/promlinter
 
-$(TOOLS)/controller-gen $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/kustomize: hack/tools/go.mod hack/tools/go.sum
+$(TOOLS)/controller-gen $(TOOLS)/golangci-lint $(TOOLS)/govulncheck $(TOOLS)/kustomize $(TOOLS)/promlinter: hack/tools/go.mod hack/tools/go.sum
 	@echo "Building $(@F) into bin/tools..."
 	@mkdir -p $(@D)
 	@CGO_ENABLED=0 go build -C hack/tools -trimpath -o $@ $(package)
