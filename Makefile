@@ -28,6 +28,8 @@ TEST_PARALLEL ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); 
 TEST_ARGS ?=
 # make demo DEMO_ARGS=--once
 DEMO_ARGS ?=
+# make demo DSN=postgres://user:password@host/database; a file of the demo's when empty.
+DSN ?=
 # make bench BENCH_ARGS="fleet --clusters=100 --window=10m"
 BENCH_ARGS ?= fleet
 # For how long make fuzz runs each fuzz test.
@@ -56,7 +58,7 @@ test: kubernetes ## Run every test, with real API servers.
 
 demo: kubernetes build ## Run a hub and two member clusters on this machine until Ctrl-C.
 	@go build -o $(BIN)/demo ./hack/demo
-	@exec $(BIN)/demo $(DEMO_ARGS)
+	@ATLHYPER_DSN='$(DSN)' exec $(BIN)/demo $(DEMO_ARGS)
 
 fmt: $(LINT) ## Format the Go code.
 	$(LINT) fmt

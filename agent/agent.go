@@ -11,7 +11,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/resource"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -19,6 +22,7 @@ import (
 	"github.com/atlhyper/atlhyper/agent/hubconn"
 	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/agent/report"
+	"github.com/atlhyper/atlhyper/agent/spool"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	"github.com/atlhyper/atlhyper/internal/observability"
 )
@@ -27,8 +31,15 @@ const (
 	// DefaultJoinDir is where the agent's Deployment mounts the join Secret.
 	DefaultJoinDir = "/var/run/atlhyper/join"
 
+	// DefaultSpoolDir is where the agent's Deployment mounts the spool's volume.
+	DefaultSpoolDir = "/var/lib/atlhyper/spool"
+
 	defaultProbeAddress   = ":8081"
+	defaultSpoolMaxBytes  = "256Mi"
+	defaultSpoolMaxAge    = 24 * time.Hour
 	defaultStatusInterval = 10 * time.Second
+
+	minSpoolBytes = 8 << 20
 
 	memberQPS   = 20
 	memberBurst = 40
@@ -48,9 +59,20 @@ type Config struct {
 	// HealthProbeBindAddress is where /healthz and /readyz are served; "0" means
 	// nowhere. Defaults to ":8081".
 	HealthProbeBindAddress string
+	// MetricsBindAddress is where /metrics is served, over plain HTTP; "0" means
+	// nowhere. Defaults to "0".
+	MetricsBindAddress string
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
+	// SpoolDir is the folder where telemetry waits for the hub. Defaults to
+	// DefaultSpoolDir.
+	SpoolDir string
+	// SpoolMaxBytes is what may wait there, as a Kubernetes quantity such as
+	// "256Mi". Defaults to 256Mi.
+	SpoolMaxBytes string
+	// SpoolMaxAge is how old what waits may grow. Defaults to 24 h.
+	SpoolMaxAge time.Duration
 	// Timing are the times of the connection to the hub. It has no flags.
 	Timing hubconn.Timing
 	// Logger receives the log. Defaults to nowhere.
@@ -67,8 +89,14 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Folder with the join token: the files cluster, hub-url, hub-ca.crt, token and join-id.")
 	fs.StringVar(&c.HealthProbeBindAddress, "health-probe-bind-address", defaultProbeAddress,
 		"Address of /healthz and /readyz. 0 to serve neither.")
+	fs.StringVar(&c.MetricsBindAddress, "metrics-bind-address", "0",
+		"Address of /metrics, in the clear: it says how much is delivered and what was lost, and names nothing of the cluster. 0 to serve none.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
+	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away.")
+	fs.StringVar(&c.SpoolMaxBytes, "spool-max-bytes", defaultSpoolMaxBytes,
+		"How much may wait in --spool-dir, such as 256Mi. What is beyond is dropped, the least valuable first, and told to the hub as a gap.")
+	fs.DurationVar(&c.SpoolMaxAge, "spool-max-age", defaultSpoolMaxAge, "How old what waits in --spool-dir may grow before it is dropped.")
 }
 
 func (c *Config) complete() error {
@@ -81,16 +109,42 @@ func (c *Config) complete() error {
 	if c.HealthProbeBindAddress == "" {
 		c.HealthProbeBindAddress = defaultProbeAddress
 	}
+	if c.MetricsBindAddress == "" {
+		c.MetricsBindAddress = "0"
+	}
 	if c.StatusMinInterval == 0 {
 		c.StatusMinInterval = defaultStatusInterval
 	}
 	if c.StatusMinInterval < time.Second {
 		return fmt.Errorf("--status-min-interval is %s; it must be at least 1s", c.StatusMinInterval)
 	}
+	if c.SpoolDir == "" {
+		c.SpoolDir = DefaultSpoolDir
+	}
+	if c.SpoolMaxBytes == "" {
+		c.SpoolMaxBytes = defaultSpoolMaxBytes
+	}
+	if _, err := c.spoolBytes(); err != nil {
+		return err
+	}
+	if c.SpoolMaxAge == 0 {
+		c.SpoolMaxAge = defaultSpoolMaxAge
+	}
+	if c.SpoolMaxAge < time.Minute {
+		return fmt.Errorf("--spool-max-age is %s; it must be at least 1m", c.SpoolMaxAge)
+	}
 	if c.Logger.GetSink() == nil {
 		c.Logger = logr.Discard()
 	}
 	return nil
+}
+
+func (c *Config) spoolBytes() (int64, error) {
+	quantity, err := resource.ParseQuantity(c.SpoolMaxBytes)
+	if err != nil || quantity.Value() < minSpoolBytes {
+		return 0, fmt.Errorf("--spool-max-bytes is %q; it must be a quantity of at least %dMi, such as 256Mi", c.SpoolMaxBytes, minSpoolBytes>>20)
+	}
+	return quantity.Value(), nil
 }
 
 // Run runs the agent until ctx ends. It outlives its own API server and the hub
@@ -104,10 +158,15 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	inv, err := inventory.New(member, inventory.Options{Logger: config.Logger.WithName("inventory")})
+	ship, err := config.delivery()
+	if err != nil {
+		return err
+	}
+	inv, err := inventory.New(member, inventory.Options{Sink: ship, Logger: config.Logger.WithName("inventory")})
 	if err != nil {
 		return fmt.Errorf("preparing the inventory: %w", err)
 	}
+	ship.options.Lost = inv.Resync
 	core, err := corev1client.NewForConfig(member)
 	if err != nil {
 		return fmt.Errorf("making a client for this cluster: %w", err)
@@ -123,10 +182,12 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	ship.hub = hub
 	reporter, err := report.New(report.Options{
 		Inventory:   inv,
 		Hub:         hub,
 		Agent:       report.Agent{Version: observability.Version(), StartedAt: time.Now()},
+		Delivery:    ship.state,
 		MinInterval: config.StatusMinInterval,
 		Logger:      config.Logger.WithName("report"),
 	})
@@ -139,11 +200,33 @@ func Run(ctx context.Context, config Config) error {
 	group.Go(func() error { return inv.Run(ctx) })
 	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return reporter.Run(ctx) })
-	group.Go(func() error { return serveProbes(ctx, config.HealthProbeBindAddress, hub.Status) })
+	group.Go(func() error { return ship.run(ctx) })
+	group.Go(func() error {
+		return serve(ctx, "health-probe-bind-address", config.HealthProbeBindAddress, probes(hub.Status))
+	})
+	group.Go(func() error { return serve(ctx, "metrics-bind-address", config.MetricsBindAddress, ship.metrics()) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+func (c *Config) delivery() (*delivery, error) {
+	bytes, err := c.spoolBytes()
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	if err := errors.Join(
+		registry.Register(collectors.NewGoCollector()), registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+	); err != nil {
+		return nil, fmt.Errorf("registering the metrics of the process: %w", err)
+	}
+	return &delivery{
+		registry: registry,
+		dir:      c.SpoolDir, options: spool.Options{MaxBytes: bytes, MaxAge: c.SpoolMaxAge},
+		version: observability.Version(), log: c.Logger.WithName("telemetry"),
+	}, nil
 }
 
 func memberConfig(kubeconfig string) (*rest.Config, error) {

@@ -43,23 +43,23 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-func TestServeProbesStopsWithItsContext(t *testing.T) {
+func TestServeStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serveProbes(ctx, "127.0.0.1:0", func() hubconn.Status { return hubconn.Status{} }) }()
+	go func() { done <- serve(ctx, "f", "127.0.0.1:0", http.NotFoundHandler()) }()
 	cancel()
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestServeProbesSaysThatTheAddressIsTaken(t *testing.T) {
+func TestServeSaysThatTheAddressIsTaken(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = serveProbes(t.Context(), taken.Addr().String(), nil)
+	err = serve(t.Context(), "health-probe-bind-address", taken.Addr().String(), nil)
 	if err == nil || !strings.Contains(err.Error(), "--health-probe-bind-address") {
 		t.Errorf("error %v; want one that names the flag", err)
 	}

@@ -19,18 +19,19 @@ const (
 	probeStopTimeout   = 3 * time.Second
 )
 
-// serveProbes serves /healthz and /readyz until ctx ends.
-func serveProbes(ctx context.Context, address string, status func() hubconn.Status) error {
+// serve serves a handler at the address that a flag gives, until ctx ends; at "0" it
+// does not.
+func serve(ctx context.Context, flag, address string, handler http.Handler) error {
 	if address == "0" {
 		return nil
 	}
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("serving the probes at --health-probe-bind-address: %w", err)
+		return fmt.Errorf("listening at --%s: %w", flag, err)
 	}
 	server := &http.Server{
-		Handler:           probes(status),
+		Handler:           handler,
 		ReadHeaderTimeout: probeHeaderTimeout,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
@@ -47,7 +48,7 @@ func serveProbes(ctx context.Context, address string, status func() hubconn.Stat
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
-	return fmt.Errorf("serving the probes: %w", err)
+	return fmt.Errorf("serving at --%s: %w", flag, err)
 }
 
 // probes answers /healthz while the process runs, and /readyz with how the

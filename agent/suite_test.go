@@ -109,10 +109,11 @@ func create(ctx context.Context, c client.Client, document []byte) {
 
 // runningAgent is an agent that runs in this process.
 type runningAgent struct {
-	cluster string
-	joinDir string
-	probes  string
-	stop    func()
+	cluster  string
+	joinDir  string
+	spoolDir string
+	probes   string
+	stop     func()
 }
 
 // join provisions a cluster on the hub and writes a join folder for it.
@@ -123,7 +124,7 @@ func join(ctx context.Context) *runningAgent {
 		Spec:       v1alpha1.ManagedClusterSpec{Heartbeat: &v1alpha1.Heartbeat{PeriodSeconds: 5}},
 	}
 	Expect(hubtest.Provision(ctx, hubClient, mc)).To(Succeed())
-	a := &runningAgent{cluster: mc.Name, joinDir: GinkgoT().TempDir()}
+	a := &runningAgent{cluster: mc.Name, joinDir: GinkgoT().TempDir(), spoolDir: GinkgoT().TempDir()}
 	data, err := hubtest.JoinData(ctx, hubClient, mc.Name, "nonce-"+mc.Name, hub.Config().Host, string(hub.CA()))
 	Expect(err).NotTo(HaveOccurred())
 	for name, text := range data {
@@ -145,7 +146,7 @@ func (a *runningAgent) start(ctx context.Context) {
 	go func() {
 		done <- agent.Run(ctx, agent.Config{
 			Kubeconfig: memberKubeconfig, JoinDir: a.joinDir, HealthProbeBindAddress: a.probes,
-			StatusMinInterval: time.Second, Logger: GinkgoLogr,
+			StatusMinInterval: time.Second, SpoolDir: a.spoolDir, Logger: GinkgoLogr,
 		})
 	}()
 	a.stop = sync.OnceFunc(func() {

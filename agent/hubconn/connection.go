@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +76,11 @@ type Connection struct {
 	clusterID string
 	status    Status
 	view      *v1alpha1.ManagedCluster
+	ingest    []Endpoint
+	// bundled is true once a bundle was seen.
+	bundled bool
+	// rerouted is closed when ingest or bundled changes.
+	rerouted chan struct{}
 }
 
 // New returns a Connection that does nothing before Run.
@@ -97,6 +103,7 @@ func New(options Options) (*Connection, error) {
 		dial:      newTransport,
 		audiences: audienceTokens{tokens: map[string]audienceToken{}},
 		changed:   make(chan struct{}, 1),
+		rerouted:  make(chan struct{}),
 		status:    Status{State: Joining, Reason: "the agent is starting", Since: time.Now()},
 	}
 	c.config = clientConfig(options.Version, c.transport)
@@ -130,6 +137,34 @@ func (c *Connection) Cluster() (string, *v1alpha1.ManagedCluster, bool) {
 	defer c.mu.Unlock()
 	now := rhythmOf(c.view, c.clusterID)
 	return name, c.view, name != "" && c.status.State == Connected && now.conflict == "" && !now.deleting
+}
+
+// Ingest returns where the hub takes telemetry, best first, as it said last, and
+// whether it said anything since this process started. A hub that keeps no
+// history has none. Changed is closed when the answer changes.
+func (c *Connection) Ingest() (endpoints []Endpoint, known bool, changed <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ingest, c.bundled, c.rerouted
+}
+
+// setIngest takes over a list that is not changed afterwards.
+func (c *Connection) setIngest(endpoints []Endpoint) {
+	c.mu.Lock()
+	same := c.bundled && slices.Equal(c.ingest, endpoints)
+	if !same {
+		c.ingest, c.bundled = endpoints, true
+		close(c.rerouted)
+		c.rerouted = make(chan struct{})
+	}
+	c.mu.Unlock()
+	switch {
+	case same:
+	case len(endpoints) == 0:
+		c.log.Info("The hub takes no telemetry")
+	default:
+		c.log.Info("The hub takes telemetry", "url", endpoints[0].URL)
+	}
 }
 
 // ApplyStatus applies to the status of the ManagedCluster that configuration

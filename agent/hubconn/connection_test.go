@@ -5,7 +5,6 @@ package hubconn
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -312,36 +311,6 @@ func TestFollowsTheHub(t *testing.T) {
 			t.Error("the agent did not go back to the endpoint that works")
 		}
 		r.wantState(t, Connected, "")
-	})
-}
-
-func TestAudienceTokens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := joined(t)
-		r.hub.set(func(h *scriptedHub) { h.tokenLife = time.Hour })
-		before := len(r.hub.seen().issued)
-		first, err := r.Token(t.Context(), v1alpha1.IngestAudience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if again, _ := r.Token(t.Context(), v1alpha1.IngestAudience); again != first {
-			t.Error("the token was not cached")
-		}
-		if n := len(r.hub.seen().issued) - before; n != 1 {
-			t.Errorf("%d tokens were requested; want 1", n)
-		}
-		pass(t, 40*time.Minute)
-		r.hub.set(func(h *scriptedHub) { h.tokenCode = http.StatusServiceUnavailable })
-		if kept, err := r.Token(t.Context(), v1alpha1.IngestAudience); err != nil || kept != first {
-			t.Errorf("the old token was not kept while the hub cannot renew it: %v", err)
-		}
-		r.hub.set(func(h *scriptedHub) { h.tokenCode = http.StatusCreated })
-		if second, err := r.Token(t.Context(), v1alpha1.IngestAudience); err != nil || second == first {
-			t.Errorf("the token was not renewed: %v", err)
-		}
-		if _, err := r.Token(t.Context(), ""); err == nil || !strings.Contains(err.Error(), "audience") {
-			t.Errorf("error %v; want one about the audience", err)
-		}
 	})
 }
 

@@ -183,7 +183,7 @@ func TestParseBundle(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseBundle(tc.document)
+			got, err := parseBundle(v1alpha1.BundleEndpoints, tc.document)
 			if (err != nil) != tc.fails {
 				t.Fatalf("error %v; want one: %t", err, tc.fails)
 			}

@@ -25,9 +25,9 @@ import (
 // maxEndpoints bounds what is taken from a bundle.
 const maxEndpoints = 8
 
-// parseBundle reads the endpoints of a bundle, best first. An entry that is no
-// endpoint spoils the bundle: a half-read list could lead away from the hub.
-func parseBundle(document string) ([]Endpoint, error) {
+// parseBundle reads the endpoints under a key of a bundle, best first. An entry
+// that is no endpoint spoils them: a half-read list could lead away from the hub.
+func parseBundle(key, document string) ([]Endpoint, error) {
 	if document == "" {
 		return nil, nil
 	}
@@ -38,17 +38,17 @@ func parseBundle(document string) ([]Endpoint, error) {
 		} `json:"endpoints"`
 	}
 	if err := json.Unmarshal([]byte(document), &bundle); err != nil {
-		return nil, fmt.Errorf("reading %s of ConfigMap %s: %w", v1alpha1.BundleEndpoints, v1alpha1.AgentBundle, err)
+		return nil, fmt.Errorf("reading %s of ConfigMap %s: %w", key, v1alpha1.AgentBundle, err)
 	}
 	if len(bundle.Endpoints) > maxEndpoints {
 		return nil, fmt.Errorf("reading %s of ConfigMap %s: %d endpoints are more than %d",
-			v1alpha1.BundleEndpoints, v1alpha1.AgentBundle, len(bundle.Endpoints), maxEndpoints)
+			key, v1alpha1.AgentBundle, len(bundle.Endpoints), maxEndpoints)
 	}
 	endpoints := make([]Endpoint, 0, len(bundle.Endpoints))
 	for i, e := range bundle.Endpoints {
 		endpoint, err := parseEndpoint(e.URL, e.CA)
 		if err != nil {
-			return nil, fmt.Errorf("reading %s of ConfigMap %s: endpoint %d: %w", v1alpha1.BundleEndpoints, v1alpha1.AgentBundle, i, err)
+			return nil, fmt.Errorf("reading %s of ConfigMap %s: endpoint %d: %w", key, v1alpha1.AgentBundle, i, err)
 		}
 		endpoints = append(endpoints, endpoint)
 	}
@@ -78,17 +78,24 @@ func (s *session) watchCluster(ctx context.Context) error {
 	})
 }
 
-// watchBundle follows the ConfigMap with which the hub says where it is.
+// watchBundle follows the ConfigMap with which the hub says where it is and where
+// it takes telemetry.
 func (s *session) watchBundle(ctx context.Context) error {
 	lw := cache.NewListWatchFromClient(s.core.RESTClient(), "configmaps", s.namespace, fields.OneTermEqualSelector("metadata.name", v1alpha1.AgentBundle))
 	return s.watch(ctx, lw, &corev1.ConfigMap{}, func(obj any) {
-		var endpoints []Endpoint
+		var data map[string]string
 		if bundle, _ := obj.(*corev1.ConfigMap); bundle != nil {
-			var err error
-			if endpoints, err = parseBundle(bundle.Data[v1alpha1.BundleEndpoints]); err != nil {
-				s.log.Error(err, "Staying with the endpoints known before")
-				return
-			}
+			data = bundle.Data
+		}
+		if ingest, err := parseBundle(v1alpha1.BundleIngest, data[v1alpha1.BundleIngest]); err != nil {
+			s.log.Error(err, "Delivering telemetry to where it was delivered before")
+		} else {
+			s.setIngest(ingest)
+		}
+		endpoints, err := parseBundle(v1alpha1.BundleEndpoints, data[v1alpha1.BundleEndpoints])
+		if err != nil {
+			s.log.Error(err, "Staying with the endpoints known before")
+			return
 		}
 		s.state.Lock()
 		s.candidates = endpoints

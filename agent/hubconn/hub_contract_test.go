@@ -197,7 +197,7 @@ var _ = Describe("Connection", func() {
 
 	It("gets tokens that are good for one audience only", func(ctx SpecContext) {
 		c, a := connected(ctx, fast, hubconn.Timing{})
-		token, err := a.Token(ctx, v1alpha1.IngestAudience)
+		token, err := a.Token(ctx, v1alpha1.IngestAudience, "")
 		Expect(err).NotTo(HaveOccurred())
 		review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: []string{v1alpha1.IngestAudience}}}
 		Expect(hubClient.Create(ctx, review)).To(Succeed())

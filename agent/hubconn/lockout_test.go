@@ -30,7 +30,7 @@ func TestRevoked(t *testing.T) {
 		if n := r.hub.seen().requests - before; n > 20 {
 			t.Errorf("%d requests in an hour of being locked out; want at most 20", n)
 		}
-		if _, err := r.Token(t.Context(), v1alpha1.IngestAudience); !errors.Is(err, ErrNoCredentials) {
+		if _, err := r.Token(t.Context(), v1alpha1.IngestAudience, ""); !errors.Is(err, ErrNoCredentials) {
 			t.Errorf("a token while locked out: %v; want ErrNoCredentials", err)
 		}
 

@@ -91,9 +91,10 @@ type audienceToken struct {
 // Token returns a token of the agent for an audience such as
 // v1alpha1.IngestAudience. It is worthless at the API server. The token is
 // cached and renewed at half of its life; while the hub does not renew it, the
-// old one is returned until it expires. The error is ErrNoCredentials when there
-// is no session.
-func (c *Connection) Token(ctx context.Context, audience string) (string, error) {
+// old one is returned until it expires. Refused, when not empty, is a token that
+// was not accepted: it is not returned again. The error is ErrNoCredentials when
+// there is no session.
+func (c *Connection) Token(ctx context.Context, audience, refused string) (string, error) {
 	if audience == "" {
 		return "", errors.New("asking for a token without an audience")
 	}
@@ -105,7 +106,7 @@ func (c *Connection) Token(ctx context.Context, audience string) (string, error)
 	defer c.audiences.mu.Unlock()
 	now := time.Now()
 	cached, ok := c.audiences.tokens[audience]
-	ok = ok && cached.session == link.session && now.Before(cached.expires)
+	ok = ok && cached.session == link.session && now.Before(cached.expires) && cached.token != refused
 	if ok && now.Before(cached.renewAt) {
 		return cached.token, nil
 	}

@@ -55,6 +55,8 @@ type Options struct {
 	Hub       Hub
 	// Agent describes this process.
 	Agent Agent
+	// Delivery returns how the delivery of telemetry stands. Nil when there is none.
+	Delivery func() Delivery
 	// MinInterval is the least time between two reports, except that the first
 	// one and a change of health go at once. Defaults to 10 s.
 	MinInterval time.Duration
@@ -95,7 +97,11 @@ func New(options Options) (*Reporter, error) {
 func (r *Reporter) Run(ctx context.Context) error {
 	started := time.Now()
 	for {
-		timer := time.NewTimer(r.step(ctx, started))
+		pause := r.step(ctx, started)
+		if r.options.Delivery != nil {
+			pause = min(pause, deliveryInterval)
+		}
+		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -128,6 +134,9 @@ func (r *Reporter) step(ctx context.Context, started time.Time) time.Duration {
 	}
 	present := agentPart(observed.Status)
 	desired := Status(snapshot, r.options.Agent, r.memory.conditions(present.Conditions), now)
+	if r.options.Delivery != nil {
+		desired.Agent.Delivery = r.options.Delivery().shown(r.memory.delivery(), now)
+	}
 	apply, pause := r.memory.decide(desired, present, now, r.options.MinInterval, r.options.DriftInterval)
 	if !apply {
 		return pause
@@ -181,6 +190,14 @@ func (m *memory) conditions(observed []metav1.Condition) []metav1.Condition {
 		return m.applied.Conditions
 	}
 	return observed
+}
+
+// delivery is what was shown of the delivery last.
+func (m *memory) delivery() *v1alpha1.AgentDelivery {
+	if m.applied == nil || m.applied.Agent == nil {
+		return nil
+	}
+	return m.applied.Agent.Delivery
 }
 
 func (m *memory) remember(applied v1alpha1.ManagedClusterStatus, now time.Time) {

@@ -5,7 +5,9 @@ package spool
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -15,7 +17,8 @@ import (
 // delivery of the same records with the same numbers, which the hub knows.
 //
 // Ack is also where the live lane is kept live: when the rest of the stream's open
-// epoch is larger than SplitBytes, it moves to the replay lane.
+// epoch is larger than SplitBytes, it moves to the replay lane, unless that would
+// tear a snapshot of the inventory apart.
 //
 // An epoch that the spool does not hold any more is no error.
 func (s *Spool) Ack(id telemetry.Stream, number telemetry.Epoch, through uint64) error {
@@ -33,7 +36,8 @@ func (s *Spool) Ack(id telemetry.Stream, number telemetry.Epoch, through uint64)
 }
 
 func (s *Spool) confirm(st *stream, e *epoch, through uint64) {
-	if through > e.last && !e.closed {
+	foreign := through > e.last
+	if foreign && !e.closed {
 		// The hub has numbers that were never given out here: somebody else uses
 		// the epoch. None of its numbers is safe to give out.
 		e.split()
@@ -43,17 +47,25 @@ func (s *Spool) confirm(st *stream, e *epoch, through uint64) {
 	if n == 0 {
 		return
 	}
+	if foreign {
+		st.missed(e)
+	}
 	if g := e.active; g != nil && g.to <= e.acked && len(g.buf) > 0 {
 		// Delivered from memory while the disk takes nothing.
 		e.active = nil
 		s.memory -= int64(len(g.buf))
 		g.buf = nil
 	}
-	if !e.closed && e.backlog() > s.options.SplitBytes {
+	if split, torn := e.excess(s.options.SplitBytes); split {
 		e.split()
+		crash.At("spool.epoch.split")
 		st.stats.Splits++
 		s.announce()
+		if torn {
+			st.missed(e)
+		}
 	}
+	s.heard(st)
 	s.nudge()
 }
 
@@ -76,10 +88,12 @@ func (s *Spool) Expect(id telemetry.Stream, number telemetry.Epoch, expected uin
 	} else {
 		if g := e.rewind(expected); g != nil {
 			count(st, g)
+			st.missed(e)
 			s.saveGap(e, g)
 		}
 		s.nudge()
 	}
+	s.heard(st)
 	s.announce()
 	return nil
 }
@@ -114,21 +128,50 @@ func (s *Spool) Discard(id telemetry.Stream, number telemetry.Epoch, through uin
 	if through <= e.acked {
 		return nil
 	}
-	for len(e.segments) > 0 && e.segments[0].to <= e.acked {
-		s.remove(e, 0)
+	n := 0
+	for n < len(e.segments) && e.segments[n].to <= through {
+		n++
 	}
-	for len(e.segments) > 0 && e.segments[0].to <= through {
-		s.remove(e, 0)
-	}
-	if len(e.segments) > 0 {
-		e.segments[0].from = max(e.segments[0].from, through+1)
+	gone := slices.Clone(e.segments[:n])
+	e.segments = slices.Delete(e.segments, 0, n)
+	if slices.Contains(gone, e.active) {
+		e.active = nil
 	}
 	g := e.gap(e.acked+1, through, telemetry.GapRefused)
-	e.segments = append([]*segment{g}, e.segments...)
+	old := s.shorten(e, through+1)
+	e.segments = slices.Insert(e.segments, 0, g)
 	count(st, g)
+	st.missed(e)
 	s.saveGap(e, g)
+	for _, x := range gone { // now that the gap is there
+		s.forget(x)
+		old = append(old, x.path)
+	}
+	for _, path := range old {
+		if path != g.path {
+			s.unlink(path)
+		}
+	}
 	e.seek(e.acked + 1)
 	s.nudge()
 	s.announce()
 	return nil
+}
+
+// shorten makes the first segment of an epoch begin at from. A gap takes another
+// name, as what stands before it may need the one it has. The file of that name is
+// returned: it has to stay until what stands before is on the disk.
+func (s *Spool) shorten(e *epoch, from uint64) (old []string) {
+	if len(e.segments) == 0 || e.segments[0].from >= from {
+		return nil
+	}
+	g := e.segments[0]
+	g.from = from
+	if g.gap == 0 {
+		return nil
+	}
+	old = []string{g.path}
+	g.first, g.path, g.inside = from, numbered(e.dir, from, gapSuffix), e.divides(from)
+	s.saveGap(e, g)
+	return old
 }

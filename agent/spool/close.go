@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -37,6 +38,7 @@ func (s *Spool) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	<-s.stopped
+	<-s.told
 	err := s.syncAll()
 
 	s.mu.Lock()
@@ -52,9 +54,11 @@ func (s *Spool) Close() error {
 			e.release()
 		}
 	}
+	crash.At("spool.close.synced")
 	if err == nil {
 		err = s.saveEnds()
 	}
+	crash.At("spool.close.marked")
 	s.release()
 	err = errors.Join(err, s.lock.Close())
 	if err != nil {
@@ -103,6 +107,7 @@ func (s *Spool) takeEnds() (ends, error) {
 	}
 	if err == nil {
 		err = errors.Join(os.Remove(path), s.options.syncDir(s.dir))
+		crash.At("spool.open.unmarked")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the spool: %w", err)

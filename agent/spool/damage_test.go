@@ -223,3 +223,41 @@ func TestCrashWhileTheDiskIsFull(t *testing.T) {
 	}
 	closeSpool(t, s)
 }
+
+// TestAGapThatGrewAfterHalfOfItWasConfirmed has an answer that comes late: the hub
+// stored the gap when it was shorter.
+func TestAGapThatGrewAfterHalfOfItWasConfirmed(t *testing.T) {
+	const stream = telemetry.StreamEvents
+	dir, h := t.TempDir(), newHub()
+	options := spool.Options{SegmentBytes: 4 << 10, MaxBytes: 32 << 10, SplitBytes: 1 << 30}
+	s := open(t, dir, options)
+	h.drain(t, s)
+	out := appendItems(t, s, stream, items(stream, 1, 30, 300)...)
+	for i := range uint32(100) {
+		if s.Stats().Streams[stream].Dropped[telemetry.GapSpoolFull] > 0 {
+			break
+		}
+		appendItems(t, s, telemetry.StreamCommandOutput, item(telemetry.StreamCommandOutput, i+1, 300))
+	}
+	k := key{stream, out.Epoch}
+	h.next[k] = out.First + 2
+	if err := s.Ack(stream, out.Epoch, out.First+1); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		closeSpool(t, s)
+		s = open(t, dir, options)
+		if torn := s.Stats().Origin.TornBytes; torn != 0 {
+			t.Errorf("%d bytes are told to be torn", torn)
+		}
+		appendItems(t, s, telemetry.StreamCommandOutput, items(telemetry.StreamCommandOutput, 1000, 60, 300)...)
+	}
+	h.drain(t, s)
+	for seq := out.First + 2; seq <= out.Last; seq++ {
+		gap := h.gaps[place{k, seq}]
+		if gap == nil || gap.Reason != telemetry.GapSpoolFull {
+			t.Errorf("%d: %+v, want a gap for a full spool", seq, gap)
+		}
+	}
+	closeSpool(t, s)
+}

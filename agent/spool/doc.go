@@ -41,6 +41,9 @@
 //   - The hub wants numbers again that it had confirmed, as it was restored from a
 //     backup: they are delivered again while they are held, and are a GapRefused after.
 //
+// Where the source can tell again what was lost, as the inventory can, Options.Lost
+// asks it to.
+//
 // # Lanes
 //
 // Live data must not wait behind a backlog, and the numbers of an epoch leave no
@@ -49,7 +52,8 @@
 // epoch is closed and delivered on the replay lane, and the next record is number 1
 // of a new epoch on the live lane. While the hub is away nothing is split, so an
 // outage makes one more epoch and not many. Everything that an earlier process left
-// is on the replay lane.
+// is on the replay lane. An epoch is not split between the beginning and the end of a
+// snapshot of the inventory, of which the hub makes something in one epoch only.
 //
 // The hub therefore gets several epochs of one stream side by side, the newest ahead
 // of older ones. Each is a sequence of its own; a lower epoch than the newest is no

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -115,6 +116,7 @@ func (s *Spool) drop(st *stream, e *epoch, i int, reason telemetry.GapReason) in
 		mark.created = mark.newest
 	}
 	count(st, mark)
+	st.missed(e)
 	e.moved++
 	// A gap grows as long as it was not handed out: the hub may have stored it.
 	if i > 0 && e.segments[i-1].gap == reason && e.next <= e.segments[i-1].from {
@@ -123,12 +125,15 @@ func (s *Spool) drop(st *stream, e *epoch, i int, reason telemetry.GapReason) in
 		before.newest = max(before.newest, mark.newest)
 		s.makeRoom(g)
 		s.saveGap(e, before)
+		crash.At("spool.gap.grown")
 		s.remove(e, i)
 		return i - 1
 	}
 	s.makeRoom(g)
 	s.saveGap(e, mark)
+	crash.At("spool.gap.written")
 	s.remove(e, i)
+	crash.At("spool.segment.dropped")
 	e.segments = slices.Insert(e.segments, i, mark)
 	return i
 }
@@ -189,6 +194,7 @@ func (s *Spool) saveGap(e *epoch, g *segment) {
 			err = closing
 		}
 	}
+	crash.At("spool.gap.before-rename")
 	if err == nil {
 		err = os.Rename(tmp, g.path)
 	}

@@ -19,6 +19,10 @@ type epoch struct {
 	seed   uint32
 	// closed epochs take no more records and are delivered on the replay lane.
 	closed bool
+	// own epochs are of this process.
+	own bool
+	// snapshots are the kinds whose snapshot has begun and not ended in the epoch.
+	snapshots []telemetry.Kind
 
 	// acked is the highest number that the hub confirmed, next the one to hand
 	// out next, last the highest that was given to a record.
@@ -54,6 +58,37 @@ func (e *epoch) pending() bool { return !e.busy && e.next <= e.last }
 
 // done reports whether nothing of the epoch is needed any more.
 func (e *epoch) done() bool { return e.closed && e.acked >= e.last }
+
+// observe takes note of a value that was appended.
+func (e *epoch) observe(payload telemetry.Payload) {
+	delta, ok := payload.(*telemetry.ObjectDelta)
+	if !ok || delta == nil {
+		return
+	}
+	if delta.Op == telemetry.OpSnapshotBegin || delta.Op == telemetry.OpSnapshotEnd {
+		e.snapshots = slices.DeleteFunc(e.snapshots, func(k telemetry.Kind) bool { return k == delta.Kind })
+	}
+	if delta.Op == telemetry.OpSnapshotBegin {
+		e.snapshots = append(e.snapshots, delta.Kind)
+	}
+}
+
+// abandoned is how many times the allowed backlog a snapshot may hold up.
+const abandoned = 8
+
+// excess says whether an epoch has more backlog than a live one may have, and
+// whether splitting it would tear a snapshot apart.
+func (e *epoch) excess(allowed int64) (split, torn bool) {
+	backlog := e.backlog()
+	if e.closed || backlog <= allowed {
+		return false, false
+	}
+	if len(e.snapshots) == 0 {
+		return true, false
+	}
+	split = backlog/abandoned > allowed
+	return split, split
+}
 
 // seek makes seq the next number to hand out.
 func (e *epoch) seek(seq uint64) {
@@ -108,8 +143,13 @@ func (e *epoch) rewind(expected uint64) *segment {
 // gap returns a segment that stands for numbers that are gone.
 func (e *epoch) gap(from, to uint64, reason telemetry.GapReason) *segment {
 	g := &segment{first: from, from: from, to: to, gap: reason, created: time.Now().UnixMilli(), path: numbered(e.dir, from, gapSuffix)}
-	g.inside = slices.ContainsFunc(e.segments, func(h *segment) bool { return h.gap == 0 && h.first < from && h.to >= from })
+	g.inside = e.divides(from)
 	return g
+}
+
+// divides reports whether what begins at seq lies within a segment of records.
+func (e *epoch) divides(seq uint64) bool {
+	return slices.ContainsFunc(e.segments, func(g *segment) bool { return g.gap == 0 && g.first < seq && g.to >= seq })
 }
 
 // takeDelivered removes the segments that the hub confirmed whole and returns

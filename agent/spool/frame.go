@@ -26,15 +26,21 @@ type layout struct {
 	// seed makes frames of another stream or epoch invalid here: blocks that a
 	// file system brings back from another file do not pass.
 	seed uint32
-	// maxData is the largest record of the stream.
+	// maxData is the largest record of the stream, with the words that it uses.
 	maxData int
 	// first and last are the sequence numbers that may occur.
 	first, last uint64
 }
 
 func newLayout(stream telemetry.Stream, epoch telemetry.Epoch, first, last uint64) layout {
-	return layout{seed: seed(stream, epoch), maxData: stream.MaxRecordBytes(), first: first, last: last}
+	return layout{seed: seed(stream, epoch), maxData: maxData(stream), first: first, last: last}
 }
+
+// maxWords is how much room there is for the words of a record. The stream's bound
+// does not count them, as the records of a batch share theirs.
+const maxWords = 256 << 10
+
+func maxData(stream telemetry.Stream) int { return stream.MaxRecordBytes() + maxWords }
 
 func seed(stream telemetry.Stream, epoch telemetry.Epoch) uint32 {
 	var b [9]byte
@@ -55,7 +61,7 @@ func (f *frame) size() int { return frameHeader + len(f.data) }
 func appendFrame(dst []byte, seed uint32, seq uint64, millis int64, data []byte) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data))) //nolint:gosec // at most MaxRecordBytes
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(data))) //nolint:gosec // at most maxData
 	dst = binary.LittleEndian.AppendUint64(dst, seq)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(millis)) //nolint:gosec // read back the same way
 	dst = append(dst, data...)

@@ -53,6 +53,7 @@ func Open(dir string, options Options) (*Spool, error) {
 	s := &Spool{
 		dir: dir, options: options, codec: options.Codec, limit: options.MaxBytes, release: func() {},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		losses: make(chan struct{}, 1), told: make(chan struct{}),
 		streams: map[telemetry.Stream]*stream{},
 	}
 	if s.lock, err = lockDir(dir); err != nil {
@@ -82,7 +83,7 @@ func Open(dir string, options Options) (*Spool, error) {
 	if err := os.WriteFile(filepath.Join(dir, formatName), []byte(format), 0o600); err != nil && !noSpace(err) {
 		return nil, errors.Join(fmt.Errorf("opening the spool: %w", err), s.lock.Close())
 	}
-	go s.run()
+	s.start()
 	return s, nil
 }
 

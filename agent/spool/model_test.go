@@ -51,11 +51,8 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 				seeds = []uint64{*seedFlag}
 			}
 			for _, seed := range seeds {
-				w := &walk{
-					T: t, rng: rand.New(rand.NewPCG(seed, 1)), options: spool.NewDisk(1 << 40).On(c.options), power: c.power, hub: newHub(),
-					dir: quickDir(t), given: map[place]uint32{}, exposed: map[place]bool{}, sent: map[key]bool{},
-				}
-				w.spool = open(t, w.dir, w.options)
+				w := newWalk(t, seed, c.options)
+				w.power = c.power
 				for range 500 {
 					w.step()
 				}
@@ -69,6 +66,15 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			}
 		})
 	}
+}
+
+func newWalk(t *testing.T, seed uint64, o spool.Options) *walk {
+	w := &walk{
+		T: t, rng: rand.New(rand.NewPCG(seed, 1)), options: spool.NewDisk(1 << 40).On(o), hub: newHub(),
+		dir: quickDir(t), given: map[place]uint32{}, exposed: map[place]bool{}, sent: map[key]bool{},
+	}
+	w.spool = open(t, w.dir, w.options)
+	return w
 }
 
 func (w *walk) step() {
@@ -86,23 +92,61 @@ func (w *walk) step() {
 			w.Fatal(err)
 		}
 	case n < 88:
-		closeSpool(w, w.spool)
-		w.spool = open(w, w.dir, w.options)
+		w.restart(func() {
+			closeSpool(w, w.spool)
+			w.spool = open(w, w.dir, w.options)
+		})
 	case n < 90:
-		w.crash()
+		w.restart(w.crash)
+	case n < 92:
+		w.discard(stream, lane)
+	}
+}
+
+// restart ends the process and begins another one, which has all that is not
+// confirmed, unless there was damage.
+func (w *walk) restart(how func()) {
+	before := w.spool.Stats().Streams
+	how()
+	for stream, after := range w.spool.Stats().Streams {
+		if !w.power && after.Records < before[stream].Records {
+			w.Fatalf("%s had %d records before a restart and has %d after", stream, before[stream].Records, after.Records)
+		}
+	}
+}
+
+// discard gives up what comes next, as if the hub would never take it.
+func (w *walk) discard(stream telemetry.Stream, lane spool.Lane) {
+	b, err := w.spool.Reader(stream, lane).Next(1+w.rng.IntN(4<<10), 20)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if len(b.Records) == 0 {
+		return
+	}
+	w.sent[key{b.Stream, b.Epoch}] = true
+	through := b.FirstSeq + w.rng.Uint64N(b.LastSeq-b.FirstSeq+1)
+	if err := w.spool.Discard(b.Stream, b.Epoch, through); err != nil {
+		w.Fatal(err)
 	}
 }
 
 func (w *walk) append(stream telemetry.Stream, n int) {
 	var items []spool.Item
-	first := w.id + 1
 	for range n {
 		w.id++
 		items = append(items, item(stream, w.id, 10+w.rng.IntN(400)))
 	}
+	w.give(stream, items...)
+}
+
+// give appends items with the last IDs.
+func (w *walk) give(stream telemetry.Stream, items ...spool.Item) spool.Appended {
+	w.Helper()
+	first := w.id + 1 - uint32(len(items)) //nolint:gosec // few
 	out := appendItems(w, w.spool, stream, items...)
 	if got := out.Last - out.First + 1; got != uint64(len(items)) {
-		w.Fatalf("%d numbers for %d items", got, n)
+		w.Fatalf("%d numbers for %d items", got, len(items))
 	}
 	for seq := out.First; seq <= out.Last; seq++ {
 		p := place{key{stream, out.Epoch}, seq}
@@ -112,6 +156,7 @@ func (w *walk) append(stream telemetry.Stream, n int) {
 		w.given[p] = first
 		first++
 	}
+	return out
 }
 
 func (w *walk) pipeline(stream telemetry.Stream, lane spool.Lane) {
@@ -147,6 +192,9 @@ func (w *walk) pipeline(stream telemetry.Stream, lane spool.Lane) {
 // crash goes on with what is on the disk: all of it when only the process ended, or
 // without the end of one file, or with a bit flipped, when the power was lost.
 func (w *walk) crash() {
+	if err := w.spool.Stats().Trouble; err != nil {
+		w.Fatalf("what is only in memory dies with the process: %v", err)
+	}
 	next := quickDir(w)
 	copyDir(w, w.dir, next)
 	closeSpool(w, w.spool)
@@ -209,7 +257,7 @@ func (w *walk) check() {
 		case w.power && w.exposed[p] && w.hub.unknown(p):
 			lost++
 		default:
-			w.Errorf("%v (%d) is neither stored nor in a gap", p, id)
+			w.Errorf("%v (%d) is neither stored nor in a gap; the hub is at %d of this epoch; damaged: %v", p, id, w.hub.next[p.key], w.exposed[p])
 		}
 	}
 	ids := map[uint32]place{}

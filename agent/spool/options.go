@@ -28,7 +28,10 @@ type Options struct {
 	// dropped is dropped in segments. Default 1 MiB.
 	SegmentBytes int64
 	// SplitBytes is the backlog of a live epoch above which the rest of it moves
-	// to the replay lane once the hub acknowledges again. Default 1 MiB.
+	// to the replay lane once the hub acknowledges again. Default 1 MiB. A snapshot of
+	// the inventory is not torn apart that way, as the hub makes nothing of its end
+	// without its beginning: it waits until no snapshot is open, or for a backlog of
+	// 8 times as much, as a snapshot may have been abandoned. Then Lost is called.
 	SplitBytes int64
 	// MemoryBytes bounds what is kept in memory while the disk takes nothing.
 	// Default 4 MiB.
@@ -36,6 +39,38 @@ type Options struct {
 	// SyncInterval is how long a record may wait for the disk's confirmation, and
 	// thus what the loss of power can cost. Default 100 ms.
 	SyncInterval time.Duration
+	// Lost, when set, is called with a stream of which the hub will not get
+	// everything that this process appended, so that the source can tell it what it
+	// has missed: when
+	//
+	//   - a gap stands for values that were dropped for space or age, were damaged,
+	//     were refused (Discard), did not fit into memory or were too large
+	//   - the hub wants numbers again that are not held any more (Expect)
+	//   - an epoch ended because the hub has numbers of it that were never given out,
+	//     and thus perhaps other records under those that were
+	//   - a snapshot of the inventory was torn apart, see SplitBytes
+	//
+	// It is not called for what an earlier process left, lost now or found lost by
+	// Open, as a process tells everything at its start; nor for a gap that the
+	// source appended itself. Nor is it called at once: only when the hub has
+	// confirmed something of the stream, or refused a hole, after the loss. While the
+	// hub is away it would do no good, and in a spool that is full it would cost
+	// what is still there.
+	//
+	// Losses of a stream until the call are one call. The next one of the same
+	// stream is at least LostInterval later. What the source tells again may be what
+	// is lost again, so each further call waits twice as long as the one before, up to
+	// 16 times LostInterval, until there was none for twice the time that it would
+	// have waited. No loss is forgotten meanwhile, its call is only late; Close
+	// forgets it.
+	//
+	// The calls come one at a time from a goroutine of the spool that ends with
+	// Close, without any of its locks. Lost may use the spool, but must not wait for
+	// a Close, which waits for it.
+	Lost func(stream telemetry.Stream)
+	// LostInterval is the least time between two calls of Lost for the same
+	// stream. Default 1 min.
+	LostInterval time.Duration
 	// Codec is the binary form of records. Default: that of package wire.
 	Codec Codec
 
@@ -125,6 +160,7 @@ func (o *Options) complete() error {
 	o.SplitBytes = orDefault(o.SplitBytes, 1<<20)
 	o.MemoryBytes = orDefault(o.MemoryBytes, 4<<20)
 	o.SyncInterval = orDefault(o.SyncInterval, 100*time.Millisecond)
+	o.LostInterval = orDefault(o.LostInterval, time.Minute)
 	if o.create == nil {
 		o.create = createFile
 	}
@@ -138,7 +174,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("opening the spool: %d bytes do not hold two segments of %d; raise the size", o.MaxBytes, o.SegmentBytes)
 	case o.MaxAge < time.Second:
 		return fmt.Errorf("opening the spool: an age of %s is too low, a second is the least", o.MaxAge)
-	case o.SplitBytes < 0 || o.MemoryBytes < 0 || o.SyncInterval < 0:
+	case o.SplitBytes < 0 || o.MemoryBytes < 0 || o.SyncInterval < 0 || o.LostInterval < 0:
 		return errors.New("opening the spool: a bound is negative")
 	}
 	return nil

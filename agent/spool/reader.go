@@ -119,6 +119,7 @@ func (s *Spool) note(e *epoch, p *plan) {
 		from := max(d.from, d.segment.noted+1)
 		if d.to >= from {
 			s.streams[e.stream].stats.Dropped[telemetry.GapSpoolCorrupt] += d.to - from + 1
+			s.streams[e.stream].missed(e)
 			d.segment.noted = d.to
 		}
 	}
@@ -236,7 +237,7 @@ func (p *plan) readPart(codec Codec, it *part, buffer *[]byte) (bool, error) {
 	off := max(it.off, segmentHeader)
 	want := g.size() - off
 	if it.off > 0 { // at the right place: no more than is asked for
-		want = min(want, int64(max(p.maxBytes-p.bytes, 0)+l.maxData+frameHeader))
+		want = min(want, int64(max(p.maxBytes-p.bytes, 0)+p.stream.MaxRecordBytes()+frameHeader))
 	}
 	for {
 		b, err := g.read(*buffer, off, want)

@@ -136,6 +136,8 @@ func parseCreated(b []byte, seed uint32, first uint64) int64 {
 	return int64(binary.LittleEndian.Uint64(b[16:])) //nolint:gosec // written the same way
 }
 
+// appendGap appends a gap as it was at first: the file's name says where it begins,
+// and what of it was confirmed since, the acknowledgements say.
 func appendGap(dst []byte, seed uint32, g *segment) []byte {
 	start := len(dst)
 	dst = append(dst, gapMagic...)
@@ -143,7 +145,7 @@ func appendGap(dst []byte, seed uint32, g *segment) []byte {
 	if g.inside {
 		reason |= gapInside
 	}
-	for _, n := range []uint64{g.from, g.to, reason, uint64(g.oldest), uint64(g.newest), uint64(g.created)} { //nolint:gosec // read back the same way
+	for _, n := range []uint64{g.first, g.to, reason, uint64(g.oldest), uint64(g.newest), uint64(g.created)} { //nolint:gosec // read back the same way
 		dst = binary.LittleEndian.AppendUint64(dst, n)
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Update(seed, castagnoli, dst[start:]))

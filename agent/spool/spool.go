@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -43,6 +44,10 @@ type Spool struct {
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}
+	// losses wakes the goroutine that calls Options.Lost, and told is closed when
+	// it has ended.
+	losses chan struct{}
+	told   chan struct{}
 
 	// syncing is held while files are synced, before mu.
 	syncing sync.Mutex
@@ -64,9 +69,12 @@ type stream struct {
 	id     telemetry.Stream
 	epochs []*epoch // ascending; the last one may be open
 	// lost is what the next record must be preceded by.
-	lost    []loss
-	stats   StreamStats
-	scratch []byte
+	lost []loss
+	// owed is true when a call of Options.Lost is, and due when the hub has said
+	// something since.
+	owed, due bool
+	stats     StreamStats
+	scratch   []byte
 }
 
 // loss is telemetry that never had numbers, or whose numbers are unknown.
@@ -119,7 +127,8 @@ func (s *Spool) appendItem(st *stream, item *Item, out *Appended) error {
 	err := s.number(st, item.Time, item.Payload, out)
 	if errors.Is(err, wire.ErrTooLarge) {
 		st.stats.Dropped[telemetry.GapTooLarge]++
-		return errors.Join(err, s.number(st, item.Time, &telemetry.Gap{Reason: telemetry.GapTooLarge, Dropped: 1, Start: item.Time, End: item.Time}, out))
+		err = errors.Join(err, s.number(st, item.Time, &telemetry.Gap{Reason: telemetry.GapTooLarge, Dropped: 1, Start: item.Time, End: item.Time}, out))
+		st.missed(s.open(st))
 	}
 	return err
 }
@@ -132,6 +141,7 @@ func (s *Spool) admit(st *stream, out *Appended) error {
 			return err
 		}
 		st.lost = st.lost[1:]
+		st.missed(s.open(st))
 	}
 	return nil
 }
@@ -150,12 +160,16 @@ func (s *Spool) number(st *stream, at time.Time, payload telemetry.Payload, out 
 		return err
 	}
 	st.scratch = data
+	if most := maxData(st.id); len(data) > most {
+		return fmt.Errorf("the record and its words have %d bytes, at most %d are allowed: %w", len(data), most, wire.ErrTooLarge)
+	}
 	g := s.activeSegment(e)
 	before := len(g.buf)
 	millis := at.UnixMilli()
 	g.buf = appendFrame(g.buf, e.seed, r.Seq, millis, data)
 	s.memory += int64(len(g.buf) - before)
 	e.last, g.to = r.Seq, r.Seq
+	e.observe(payload)
 	if g.oldest == 0 || millis < g.oldest {
 		g.oldest = millis
 	}
@@ -201,7 +215,7 @@ func (s *Spool) open(st *stream) *epoch {
 	}
 	number := max(telemetry.Epoch(max(time.Now().UnixMilli(), 1)), last+1)
 	e := newEpoch(st.id, number, filepath.Join(s.dir, st.id.String(), fmt.Sprintf("%020d", uint64(number))))
-	e.bare = true
+	e.own, e.bare = true, true
 	st.epochs = append(st.epochs, e)
 	return e
 }
@@ -217,6 +231,7 @@ func (s *Spool) activeSegment(e *epoch) *segment {
 			return g
 		}
 		e.active = nil
+		crash.At("spool.segment.sealed")
 	}
 	g := &segment{first: e.last + 1, from: e.last + 1, to: e.last, created: now, path: numbered(e.dir, e.last+1, segmentSuffix)}
 	g.buf = appendSegmentHeader(nil, e.seed, g.first, now)

@@ -5,6 +5,7 @@ package spool_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -362,5 +363,22 @@ func TestTheLeastValuableGoFirst(t *testing.T) {
 			stored+gone != 600 {
 			t.Errorf("%s: %d stored, %d in gaps, %d counted, of 600", stream, stored, gone, dropped(i))
 		}
+	}
+}
+
+// TestARecordMayHaveManyWords has the largest labels that an object may have. The
+// bound of a record does not count them.
+func TestARecordMayHaveManyWords(t *testing.T) {
+	s, h := begin(t, spool.Options{})
+	large := item(objects, 1, 10)
+	var labels []telemetry.Label
+	for i := range uint32(telemetry.MaxLabels) {
+		labels = append(labels, telemetry.Label{Key: fmt.Sprintf("%02d%s", i, filler(i, telemetry.MaxLabelKey-2)), Value: string(filler(i, telemetry.MaxLabelValue))})
+	}
+	large.Payload.(*telemetry.ObjectDelta).Labels = labels //nolint:forcetypeassert // item made it
+	appendItems(t, s, objects, large, item(objects, 2, 10))
+	h.drain(t, s)
+	if got := h.stored(objects); len(got) != 2 {
+		t.Errorf("%v arrived, want both", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -51,10 +52,12 @@ func (s *Spool) flush(e *epoch, g *segment) error {
 		}
 		g.file, e.dirty = f, true
 	}
+	crash.At("spool.append.before-write")
 	// A write that fails half way is repeated at the same place.
 	if _, err := g.file.WriteAt(g.buf, g.written); err != nil {
 		return fmt.Errorf("writing to the spool: %w", err)
 	}
+	crash.At("spool.append.after-write")
 	g.written += int64(len(g.buf))
 	s.memory -= int64(len(g.buf))
 	g.buf = g.buf[:0]
@@ -113,6 +116,19 @@ func (s *Spool) recovered() {
 	}
 }
 
+// start begins what goes on until Close.
+func (s *Spool) start() {
+	for _, st := range s.streams {
+		st.owed = false // what Open found is not told
+	}
+	go s.run()
+	if s.options.Lost == nil {
+		close(s.told)
+		return
+	}
+	go s.tellLosses()
+}
+
 // run syncs soon after something was written, and looks after bounds once a second.
 func (s *Spool) run() {
 	defer close(s.stopped)
@@ -158,7 +174,23 @@ func (s *Spool) tick() {
 		s.retry()
 		s.nudge()
 	}
+	s.admitLosses()
 	s.enforce()
+}
+
+// admitLosses writes the gaps that are due once the disk takes data again, also of
+// a stream that has nothing else to say.
+func (s *Spool) admitLosses() {
+	for _, st := range s.streams {
+		if s.trouble != nil || len(st.lost) == 0 {
+			continue
+		}
+		if err := s.admit(st, new(Appended)); err != nil {
+			continue // the next record's Append says why
+		}
+		s.settle(st)
+		s.announce()
+	}
 }
 
 // fewSegments is what the spool takes on any disk: without it, nothing could travel.
@@ -212,11 +244,13 @@ func (s *Spool) syncAll() error {
 	w := s.collect()
 	problems := []error{w.trouble}
 	for i, j := range w.jobs {
+		crash.At("spool.sync.before")
 		if err := j.file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
 			w.jobs[i].upTo = 0
 			problems = append(problems, fmt.Errorf("syncing the spool: %w", err))
 		}
 	}
+	crash.At("spool.sync.after")
 	for _, e := range w.acks {
 		problems = append(problems, s.saveAck(e))
 	}
@@ -288,6 +322,7 @@ func (s *Spool) saveAck(e *epoch) error {
 		}
 		e.ackFile = f
 	}
+	crash.At("spool.ack.before-write")
 	count := e.ackCount + 1
 	_, err := e.ackFile.WriteAt(appendAck(nil, e.seed, count, acked), int64(count%2)*ackSlot)
 	if err == nil {
@@ -296,6 +331,7 @@ func (s *Spool) saveAck(e *epoch) error {
 	if err != nil {
 		return fmt.Errorf("writing the spool's acknowledgements: %w", err)
 	}
+	crash.At("spool.ack.written")
 	s.mu.Lock()
 	e.ackCount, e.ackSaved = count, acked
 	s.mu.Unlock()
@@ -318,6 +354,7 @@ func (s *Spool) tidy() {
 				return false
 			}
 			e.release()
+			crash.At("spool.epoch.delivered")
 			if err := os.RemoveAll(e.dir); err != nil {
 				s.trouble = fmt.Errorf("removing a delivered epoch: %w", err)
 			}
@@ -331,6 +368,7 @@ func (s *Spool) tidyEpoch(e *epoch) {
 		for _, g := range e.takeDelivered() {
 			s.forget(g)
 			s.unlink(g.path)
+			crash.At("spool.segment.delivered")
 		}
 	}
 	for _, g := range e.segments {

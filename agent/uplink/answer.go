@@ -24,8 +24,6 @@ const (
 	stored
 	// gapped: the hub wants the epoch to go on elsewhere.
 	gapped
-	// stale: the hub takes no records of this epoch any more.
-	stale
 	// mismatched: the hub has other content under these numbers.
 	mismatched
 	// tooLarge: it may fit in two halves.
@@ -43,8 +41,8 @@ const (
 )
 
 var verdicts = [...]string{
-	failed: "failed", stored: "stored", gapped: "gap", stale: "stale-epoch", mismatched: "mismatch", tooLarge: "too-large",
-	unreadable: "unreadable", damaged: "damaged", busy: "busy", unauthenticated: "unauthenticated", forbidden: "forbidden",
+	failed: "failed", stored: "stored", gapped: "gap", mismatched: "mismatch", tooLarge: "too-large", unreadable: "unreadable",
+	damaged: "damaged", busy: "busy", unauthenticated: "unauthenticated", forbidden: "forbidden",
 }
 
 // String returns a word for metrics.
@@ -64,8 +62,6 @@ type outcome struct {
 	quarantined int
 	// expected is the number that the hub wants next, with gapped.
 	expected uint64
-	// epoch is the one that the hub is in, with stale.
-	epoch telemetry.Epoch
 	// retryAfter is what the hub asked for, with busy.
 	retryAfter time.Duration
 	// problem says what happened, for people; empty with stored.
@@ -81,17 +77,30 @@ const (
 
 // reply is the body of an answer of the hub.
 type reply struct {
-	Reason      string  `json:"reason"`
-	Message     string  `json:"message"`
-	Acked       *uint64 `json:"acked"`
-	Quarantined int     `json:"quarantined"`
-	Expected    uint64  `json:"expected"`
-	Epoch       uint64  `json:"epoch"`
-	Offsets     []struct {
-		Stream string `json:"stream"`
-		Epoch  uint64 `json:"epoch"`
-		Acked  uint64 `json:"acked"`
-	} `json:"offsets"`
+	Reason      string   `json:"reason"`
+	Message     string   `json:"message"`
+	Acked       *uint64  `json:"acked"`
+	Quarantined int      `json:"quarantined"`
+	Expected    uint64   `json:"expected"`
+	Offsets     []offset `json:"offsets"`
+}
+
+// offset is how far an epoch has come, as the hub says.
+type offset struct {
+	Stream string  `json:"stream"`
+	Epoch  uint64  `json:"epoch"`
+	Acked  *uint64 `json:"acked"`
+}
+
+// offset returns how far an epoch has come. It is false for an answer that does not
+// say, which is not the same as 0.
+func (r *reply) offset(stream telemetry.Stream, epoch telemetry.Epoch) (acked uint64, ok bool) {
+	for _, o := range r.Offsets {
+		if o.Stream == stream.String() && telemetry.Epoch(o.Epoch) == epoch && o.Acked != nil {
+			return *o.Acked, true
+		}
+	}
+	return 0, false
 }
 
 // judge reads an answer. The body may be anything: it may come from something
@@ -108,7 +117,7 @@ func judge(status int, header http.Header, body []byte, now time.Time) outcome {
 		}
 		return outcome{verdict: stored, acked: *r.Acked, quarantined: max(r.Quarantined, 0)}
 	case http.StatusConflict:
-		o.verdict, o.expected, o.epoch = conflict(&r), r.Expected, telemetry.Epoch(r.Epoch)
+		o.verdict, o.expected = conflict(&r), r.Expected
 	case http.StatusRequestEntityTooLarge:
 		o.verdict = tooLarge
 	case http.StatusBadRequest:
@@ -133,8 +142,6 @@ func conflict(r *reply) verdict {
 	switch {
 	case r.Expected > 0:
 		return gapped
-	case r.Reason == "StaleEpoch":
-		return stale
 	case r.Reason == "Mismatch":
 		return mismatched
 	}

@@ -7,9 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -20,6 +20,7 @@ func (u *Uplink) deliver(ctx context.Context, s *sequence) error {
 	if err := u.gate.enter(ctx, s.lane); err != nil {
 		return err
 	}
+	s.resume(u.gate.holds(s.lane))
 	began := time.Now()
 	batch, err := u.options.Spool.Next(s.lane, s.stream, s.size.Records, s.size.Bytes)
 	if err != nil || len(batch.Records) == 0 {
@@ -38,6 +39,7 @@ func (u *Uplink) deliver(ctx context.Context, s *sequence) error {
 		u.unencodable(s, &batch, err)
 		return ctx.Err()
 	}
+	crash.At("uplink.send.before")
 	o := u.client.post(ctx, batchRequest(s.lane, s.stream, body, u.options.timeout(len(body))))
 	if ctx.Err() != nil {
 		u.gate.abandon(s.lane)
@@ -52,7 +54,9 @@ func (u *Uplink) deliver(ctx context.Context, s *sequence) error {
 	if o.verdict == stored {
 		s.sent(began)
 	}
+	crash.At("uplink.answer.read")
 	u.apply(ctx, s, &batch, &o)
+	crash.At("uplink.answer.applied")
 	return ctx.Err()
 }
 
@@ -72,11 +76,6 @@ func (u *Uplink) apply(ctx context.Context, s *sequence, b *telemetry.Batch, o *
 		} else {
 			s.refusals++
 		}
-	case stale:
-		u.log.Error(nil, "Giving up an epoch that the hub has closed: it takes records of a later one only",
-			"stream", s.stream.String(), "epoch", b.Epoch, "hubEpoch", o.epoch, "firstSeq", b.FirstSeq)
-		u.endEpoch(s, b.Epoch)
-		u.pause(s)
 	case mismatched:
 		u.contradicted(ctx, s, b)
 		u.pause(s)
@@ -147,7 +146,7 @@ func (u *Uplink) discard(s *sequence, b *telemetry.Batch, through uint64, proble
 // the hub has more of them than were ever given out, the epoch ends with that, and
 // the next record begins a new one.
 func (u *Uplink) contradicted(ctx context.Context, s *sequence, b *telemetry.Batch) {
-	acked, known, err := u.client.offset(ctx, s.stream, b.Epoch, u.options.timeout(0))
+	acked, err := u.client.offset(ctx, s.stream, b.Epoch, u.options.timeout(0))
 	if err != nil {
 		u.trouble(s, describeError(err))
 		u.rewind(s, b.Epoch)
@@ -158,22 +157,12 @@ func (u *Uplink) contradicted(ctx context.Context, s *sequence, b *telemetry.Bat
 		u.log.Error(nil, "Hub has other records under the numbers of this spool, which are given up: two agents share the spool, or it was restored from a copy",
 			"stream", s.stream.String(), "epoch", b.Epoch, "firstSeq", b.FirstSeq, "lastSeq", b.LastSeq, "hubSeq", acked)
 	}
-	switch {
-	case !known:
-		u.endEpoch(s, b.Epoch)
-	case acked < b.FirstSeq: // it contradicts itself, or was restored in between
+	if acked < b.FirstSeq { // it contradicts itself, or was restored in between
 		u.narrow(s, b, "the hub has other records under these numbers", false)
-	default:
-		u.note(s, "discarding records", u.options.Spool.Discard(s.stream, b.Epoch, acked))
-		u.note(s, "going on behind them", u.options.Spool.Expect(s.stream, b.Epoch, acked+1))
+		return
 	}
-}
-
-// endEpoch gives up everything of an epoch. What is appended next begins a new one.
-func (u *Uplink) endEpoch(s *sequence, epoch telemetry.Epoch) {
-	const all = math.MaxUint64
-	u.note(s, "discarding an epoch", u.options.Spool.Discard(s.stream, epoch, all))
-	u.note(s, "ending an epoch", u.options.Spool.Ack(s.stream, epoch, all))
+	u.note(s, "discarding records", u.options.Spool.Discard(s.stream, b.Epoch, acked))
+	u.note(s, "going on behind them", u.options.Spool.Expect(s.stream, b.Epoch, acked+1))
 }
 
 func (u *Uplink) rewind(s *sequence, epoch telemetry.Epoch) {

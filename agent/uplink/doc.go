@@ -12,6 +12,9 @@
 // its own. Both share one HTTP/2 connection. A request of the replay lane never
 // stands before one of the live lane; at most it shares the line with it.
 //
+// After a pause the first live batch of each stream is small: its confirmation is what
+// moves everything else that waits to the replay lane.
+//
 // # Order
 //
 // Of each (stream, epoch) at most one batch is under way. The next one is read

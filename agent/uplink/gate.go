@@ -77,6 +77,7 @@ type gate struct {
 
 	mu      sync.Mutex
 	lanes   [lanes]hold
+	counts  [lanes]uint64 // how often each lane was held
 	changed chan struct{}
 }
 
@@ -121,11 +122,21 @@ func (g *gate) leave(lane Lane, o outcome, began time.Time) time.Duration {
 	h := &g.lanes[lane]
 	h.inFlight--
 	pause := h.settle(o, began, time.Now(), g.pauses, g.random())
+	if pause > 0 {
+		g.counts[lane]++
+	}
 	if lane == Replay && h.proven && pause == 0 {
 		g.lanes[Live].proven = true // what takes backlog takes what is new
 	}
 	g.wake()
 	return pause
+}
+
+// holds returns how often a lane was held.
+func (g *gate) holds(lane Lane) uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.counts[lane]
 }
 
 // abandon ends a request that was not sent after all.

@@ -28,7 +28,7 @@ func TestLiveRecordsLingerAsLongAsTheirStreamAllows(t *testing.T) {
 	for stream, c := range map[telemetry.Stream]struct{ low, high time.Duration }{
 		telemetry.StreamAnomalies:   {50 * time.Millisecond, 60 * time.Millisecond},
 		telemetry.StreamEvents:      {100 * time.Millisecond, 110 * time.Millisecond},
-		telemetry.StreamNodeMetrics: {15 * time.Second, 15*time.Second + 10*time.Millisecond},
+		telemetry.StreamNodeMetrics: {2 * time.Second, 2*time.Second + 10*time.Millisecond},
 	} {
 		inBubble(t, func(t *testing.T, b *bench) {
 			b.start()
@@ -341,24 +341,6 @@ func TestContradictedNumbersAreGivenUp(t *testing.T) {
 		}
 		if dropped := b.uplink.Stats().Streams[telemetry.StreamEvents].Dropped; dropped != 5 {
 			t.Errorf("%d values are counted as dropped, want 5", dropped)
-		}
-	})
-}
-
-// TestAStaleEpochIsLeft has a hub that has gone on to a later epoch.
-func TestAStaleEpochIsLeft(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bench) {
-		b.hub.inOrder = true
-		b.start()
-		b.put(telemetry.StreamEvents, 10)
-		b.drain(time.Minute)
-		b.hub.epochs[telemetry.StreamEvents][telemetry.Epoch(time.Now().UnixMilli())] = &modelEpoch{records: map[uint64]string{}}
-		b.put(telemetry.StreamEvents, 10)
-		b.drain(10 * time.Minute)
-		b.put(telemetry.StreamEvents, 10)
-		b.drain(10 * time.Minute)
-		if b.hub.stored("event-30").IsZero() || b.uplink.Stats().Streams[telemetry.StreamEvents].Dropped == 0 {
-			t.Errorf("the stream did not go on in a new epoch: %+v", b.uplink.Stats().Streams[telemetry.StreamEvents])
 		}
 	})
 }

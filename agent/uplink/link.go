@@ -15,10 +15,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -80,6 +82,7 @@ type client struct {
 // request is what to send.
 type request struct {
 	method, path string
+	query        string // encoded
 	lane         Lane
 	body         []byte
 	timeout      time.Duration
@@ -98,23 +101,23 @@ func (c *client) post(ctx context.Context, r request) outcome {
 	return judge(status, header, body, time.Now())
 }
 
-// offset asks how far the hub has come in an epoch. It is false when the hub does
-// not say.
-func (c *client) offset(ctx context.Context, stream telemetry.Stream, epoch telemetry.Epoch, timeout time.Duration) (acked uint64, known bool, err error) {
-	status, _, body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/offsets", timeout: timeout})
+// offset asks how far the hub has come in an epoch; 0 when it has nothing of it. An
+// answer that does not say is an error: what is missing from a list may be stored.
+func (c *client) offset(ctx context.Context, stream telemetry.Stream, epoch telemetry.Epoch, timeout time.Duration) (uint64, error) {
+	query := url.Values{"stream": {stream.String()}, "epoch": {strconv.FormatUint(uint64(epoch), 10)}}.Encode()
+	status, _, body, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/offsets", query: query, timeout: timeout})
 	if err != nil {
-		return 0, false, fmt.Errorf("asking the hub for its offsets: %w", err)
+		return 0, fmt.Errorf("asking the hub for an offset: %w", err)
 	}
 	var r reply
 	if err := json.Unmarshal(body, &r); err != nil || status != http.StatusOK {
-		return 0, false, fmt.Errorf("asking the hub for its offsets: %s", describe(status, &r))
+		return 0, fmt.Errorf("asking the hub for an offset: %s", describe(status, &r))
 	}
-	for _, o := range r.Offsets {
-		if o.Stream == stream.String() && telemetry.Epoch(o.Epoch) == epoch {
-			return o.Acked, true, nil
-		}
+	acked, ok := r.offset(stream, epoch)
+	if !ok {
+		return 0, fmt.Errorf("asking the hub for an offset: it answered with others than that of epoch %d of %s", epoch, stream)
 	}
-	return 0, false, nil
+	return acked, nil
 }
 
 // do sends a request, a second time with a new token when the hub refuses the first.
@@ -195,9 +198,10 @@ func (c *client) close() {
 
 // send makes one attempt. It follows no redirect: the token is for the hub alone.
 func (l *link) send(ctx context.Context, r request, token, userAgent string) (int, http.Header, []byte, error) {
+	ctx = crash.Sent(ctx, "uplink.send.after")
 	target := *l.base
 	target.Path = strings.TrimRight(target.Path, "/") + r.path
-	target.RawPath, target.RawQuery, target.Fragment = "", "", ""
+	target.RawPath, target.RawQuery, target.Fragment = "", r.query, ""
 	req, err := http.NewRequestWithContext(ctx, r.method, target.String(), bytes.NewReader(r.body))
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("making a request to the hub: %w", err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -22,8 +23,6 @@ import (
 // modelHub stores by the contract and notes everything that breaks it.
 type modelHub struct {
 	decoder *wire.Decoder
-	// inOrder takes the epochs of a stream in their order only.
-	inOrder bool
 
 	mu     sync.Mutex
 	epochs map[telemetry.Stream]map[telemetry.Epoch]*modelEpoch
@@ -32,6 +31,8 @@ type modelHub struct {
 	batches, duplicates int
 	// storedAt is when each record came.
 	storedAt map[string]time.Time
+	// cluster is what the stored inventory says of the cluster.
+	cluster modelCluster
 }
 
 type modelEpoch struct {
@@ -52,6 +53,8 @@ func newModelHub(t testing.TB) *modelHub {
 // name returns what tells a record from all others.
 func name(p telemetry.Payload) string {
 	switch p := p.(type) {
+	case *telemetry.ObjectDelta:
+		return "delta-" + strconv.FormatUint(p.ResourceVersion, 10)
 	case *telemetry.Event:
 		return p.UID
 	case *telemetry.AnomalyTransition:
@@ -85,11 +88,6 @@ func (h *modelHub) take(stream string, body []byte) (int, http.Header, []byte) {
 		epochs = map[telemetry.Epoch]*modelEpoch{}
 		h.epochs[b.Stream] = epochs
 	}
-	if h.inOrder && len(epochs) > 0 {
-		if newest := slices.Max(slices.Collect(maps.Keys(epochs))); newest > b.Epoch {
-			return answer(http.StatusConflict, reply{Reason: "StaleEpoch", Epoch: uint64(newest)})
-		}
-	}
 	e := epochs[b.Epoch]
 	if e == nil {
 		e = &modelEpoch{records: map[uint64]string{}}
@@ -115,6 +113,9 @@ func (h *modelHub) take(stream string, body []byte) (int, http.Header, []byte) {
 		if !isGap {
 			h.storedAt[name(r.Payload)] = time.Now()
 		}
+		if b.Stream == telemetry.StreamInventory {
+			h.cluster.apply(modelVersion{b.Epoch, r.Seq}, r.Payload)
+		}
 	}
 	if b.LastSeq <= e.last {
 		h.duplicates++
@@ -125,19 +126,38 @@ func (h *modelHub) take(stream string, body []byte) (int, http.Header, []byte) {
 	return answer(http.StatusOK, reply{Acked: &e.last})
 }
 
-// offsets is what the hub says of how far the streams have come.
-func (h *modelHub) offsets() (int, http.Header, []byte) {
+// records is how many records a batch has; 0 when it cannot be read.
+func (h *modelHub) records(body []byte) int {
+	decoded, err := h.decoder.Decode(body)
+	if err != nil {
+		return 0
+	}
+	return len(decoded.Batch.Records)
+}
+
+// offsets is what the hub says of how far an epoch has come, or, when it is not
+// asked for one, the newest epochs.
+func (h *modelHub) offsets(query url.Values) (int, http.Header, []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var r reply
-	for stream, epochs := range h.epochs {
-		for number, e := range epochs {
-			r.Offsets = append(r.Offsets, struct {
-				Stream string `json:"stream"`
-				Epoch  uint64 `json:"epoch"`
-				Acked  uint64 `json:"acked"`
-			}{stream.String(), uint64(number), e.last})
+	if name := query.Get("stream"); name != "" {
+		stream, err := telemetry.ParseStream(name)
+		epoch, err2 := strconv.ParseUint(query.Get("epoch"), 10, 63)
+		if err != nil || err2 != nil || len(query) != 2 {
+			h.fault("offsets were asked for by %v", query)
+			return answer(http.StatusBadRequest, reply{Reason: "InvalidQuery"})
 		}
+		last := uint64(0)
+		if e := h.epochs[stream][telemetry.Epoch(epoch)]; e != nil {
+			last = e.last
+		}
+		r.Offsets = []offset{{name, epoch, &last}}
+		return answer(http.StatusOK, r)
+	}
+	for stream, epochs := range h.epochs {
+		newest := slices.Max(slices.Collect(maps.Keys(epochs)))
+		r.Offsets = append(r.Offsets, offset{stream.String(), uint64(newest), &epochs[newest].last})
 	}
 	return answer(http.StatusOK, r)
 }

@@ -43,7 +43,10 @@ type Options struct {
 
 	// Linger is how long records of a stream wait for company on the live lane.
 	// Default: 50 ms for anomalies and command output, 100 ms for events and
-	// inventory, 15 s or 64 KiB for node metrics and SLI slices.
+	// inventory, 2 s or 64 KiB for node metrics and SLI slices. Live data is to be at
+	// most 5 s old when the hub has it: 2 s leave 3 s for the way and for a hub that
+	// is slow. Waiting longer would save little, as what a cluster with many nodes
+	// says every 15 s fills a batch in 2 s anyway, and with few nodes it is little.
 	Linger map[telemetry.Stream]Linger
 	// LiveBatch bounds a batch of the live lane. Default: 10,000 records, 1 MiB.
 	LiveBatch Size
@@ -52,10 +55,6 @@ type Options struct {
 	// ReplayBytesPerSecond is how fast backlog is sent, in compressed bytes.
 	// Default 4 MiB, negative for no limit.
 	ReplayBytesPerSecond int64
-	// InOrder holds a stream's live epoch back until its older epochs are
-	// delivered, for a hub that takes the epochs of a stream in their order only.
-	// The other streams stay live.
-	InOrder bool
 
 	// RetryMin and RetryMax bound the pause after failures. Default 1 s and 60 s.
 	RetryMin, RetryMax time.Duration
@@ -80,8 +79,8 @@ func defaultLinger() map[telemetry.Stream]Linger {
 		telemetry.StreamCommandOutput: {Time: 50 * time.Millisecond},
 		telemetry.StreamEvents:        {Time: 100 * time.Millisecond},
 		telemetry.StreamInventory:     {Time: 100 * time.Millisecond},
-		telemetry.StreamNodeMetrics:   {Time: 15 * time.Second, Bytes: 64 << 10},
-		telemetry.StreamSLI:           {Time: 15 * time.Second, Bytes: 64 << 10},
+		telemetry.StreamNodeMetrics:   {Time: 2 * time.Second, Bytes: 64 << 10},
+		telemetry.StreamSLI:           {Time: 2 * time.Second, Bytes: 64 << 10},
 	}
 }
 

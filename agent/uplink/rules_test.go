@@ -4,12 +4,15 @@
 package uplink
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
 func TestFullJitterStaysWithinBounds(t *testing.T) {
@@ -108,7 +111,6 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 		"redirect":          {302, "", ``, outcome{problem: "the hub answered 302"}},
 		"gap":               {409, "", `{"reason":"Gap","expected":5}`, outcome{verdict: gapped, expected: 5, problem: "the hub answered 409 Gap"}},
 		"gap, tersely":      {409, "", `{"expected":1}`, outcome{verdict: gapped, expected: 1, problem: "the hub answered 409"}},
-		"stale":             {409, "", `{"reason":"StaleEpoch","epoch":9}`, outcome{verdict: stale, epoch: 9, problem: "the hub answered 409 StaleEpoch"}},
 		"mismatch":          {409, "", `{"reason":"Mismatch","message":"other content"}`, outcome{verdict: mismatched, problem: "the hub answered 409 Mismatch: other content"}},
 		"unknown conflict":  {409, "", `{"reason":"Else"}`, outcome{problem: "the hub answered 409 Else"}},
 		"too large":         {413, "", `{"reason":"BatchTooLarge"}`, outcome{verdict: tooLarge, problem: "the hub answered 413 BatchTooLarge"}},
@@ -136,6 +138,26 @@ func TestEveryAnswerHasItsMeaning(t *testing.T) {
 	long := judge(403, http.Header{}, []byte(`{"reason":"`+strings.Repeat("x", 5000)+`"}`), now)
 	if len(long.problem) > 2*maxProblem {
 		t.Errorf("a reason of 5000 bytes becomes a problem of %d", len(long.problem))
+	}
+}
+
+func TestAnOffsetIsThatOfTheEpochOrNone(t *testing.T) {
+	const stream, epoch = telemetry.StreamEvents, telemetry.Epoch(7)
+	for body, want := range map[string]int{
+		`{"offsets":[{"stream":"events","epoch":7,"acked":5}]}`:                                            5,
+		`{"offsets":[{"stream":"events","epoch":7,"acked":0}]}`:                                            0,
+		`{"offsets":[{"stream":"events","epoch":9,"acked":3},{"stream":"events","epoch":7,"acked":5}]}`:    5,
+		`{"offsets":[{"stream":"events","epoch":9,"acked":3},{"stream":"inventory","epoch":7,"acked":5}]}`: -1,
+		`{"offsets":[{"stream":"events","epoch":7}]}`:                                                      -1,
+		`{"offsets":[]}`: -1, `{}`: -1,
+	} {
+		var r reply
+		if err := json.Unmarshal([]byte(body), &r); err != nil {
+			t.Fatal(err)
+		}
+		if acked, ok := r.offset(stream, epoch); ok != (want >= 0) || ok && int(acked) != want { //nolint:gosec // small
+			t.Errorf("%s says %d, %v, want %d", body, acked, ok, want)
+		}
 	}
 }
 
@@ -224,6 +246,37 @@ func TestSequencesNarrowAndWiden(t *testing.T) {
 	}
 	if s.size != s.most || s.refusals != 0 || !s.until.IsZero() {
 		t.Errorf("after success: %+v", s)
+	}
+}
+
+func TestWhatGoesFirstAfterAPauseIsSmall(t *testing.T) {
+	most := Size{Records: 10_000, Bytes: 1 << 20}
+	live, replay := newSequence(Live, telemetry.StreamEvents, most), newSequence(Replay, telemetry.StreamEvents, most)
+	live.resume(0)
+	if live.size != most {
+		t.Errorf("without a pause, a batch may have %+v", live.size)
+	}
+	for range 2 { // a second pause before anything was stored changes nothing
+		live.resume(3)
+		replay.resume(3)
+	}
+	if live.size != firstBatch {
+		t.Errorf("after a pause, a live batch may have %+v", live.size)
+	}
+	if replay.size != most {
+		t.Errorf("after a pause, a batch of the backlog may have %+v", replay.size)
+	}
+	for range 6 {
+		live.accept()
+		live.resume(3)
+	}
+	if live.size != most {
+		t.Errorf("some batches later, one may have %+v", live.size)
+	}
+	live.limit(1)
+	live.resume(4)
+	if live.size.Records != 1 {
+		t.Errorf("a pause makes a batch that was too large larger: %+v", live.size)
 	}
 }
 

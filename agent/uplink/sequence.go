@@ -19,6 +19,8 @@ type sequence struct {
 	// size is the bound of the next batch. It shrinks when a batch is refused for
 	// what is in it, and grows again with what is stored.
 	size Size
+	// holds is how often its lane had been held when it sent last.
+	holds uint64
 	// since is when the first of the waiting records was noticed; zero when none is.
 	since time.Time
 	// until is the end of a pause of this sequence alone.
@@ -59,6 +61,19 @@ func (s *sequence) notice(records uint64, bytes int64, linger Linger, now time.T
 		wait = 0
 	}
 	return max(wait, s.until.Sub(now)), true
+}
+
+// firstBatch bounds a live batch after a pause of its lane.
+var firstBatch = Size{Records: 200, Bytes: 32 << 10}
+
+// resume notes how often the lane was held so far. What comes together on the live
+// lane meanwhile moves to the replay lane as soon as the hub confirms something, and
+// what is new waits for that: so what goes first after a pause is small.
+func (s *sequence) resume(holds uint64) {
+	if s.lane == Live && holds != s.holds {
+		s.size = Size{Records: min(s.size.Records, firstBatch.Records), Bytes: min(s.size.Bytes, firstBatch.Bytes)}
+	}
+	s.holds = holds
 }
 
 // sent notes that what was noticed is on its way since began. What comes after it

@@ -74,7 +74,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestTimeout)
 		return
 	}
-	status, _, out := s.hub.offsets()
+	status, _, out := s.hub.offsets(r.URL.Query())
 	if r.Method == http.MethodPost {
 		if got := r.Header.Get("Content-Type"); got != wire.ContentType {
 			w.WriteHeader(http.StatusUnsupportedMediaType)

@@ -43,7 +43,7 @@ type Uplink struct {
 // sender sends requests to the hub; replaced in tests.
 type sender interface {
 	post(ctx context.Context, r request) outcome
-	offset(ctx context.Context, stream telemetry.Stream, epoch telemetry.Epoch, timeout time.Duration) (acked uint64, known bool, err error)
+	offset(ctx context.Context, stream telemetry.Stream, epoch telemetry.Epoch, timeout time.Duration) (acked uint64, err error)
 	close()
 }
 
@@ -131,9 +131,6 @@ func (u *Uplink) sendLive(ctx context.Context, stream telemetry.Stream) {
 	for {
 		b := u.waiting(stream)
 		wait, due := s.notice(b.Live, b.liveBytes(), u.options.Linger[stream], time.Now())
-		if u.options.InOrder && b.Replay > 0 {
-			due = false
-		}
 		var err error
 		switch {
 		case !due:
@@ -171,9 +168,6 @@ func (u *Uplink) sendReplay(ctx context.Context) {
 		case s != nil && wait == 0:
 			err = u.deliver(ctx, s)
 			u.look()
-			if u.options.InOrder {
-				u.poke()
-			}
 		case s != nil:
 			err = sleep(ctx, wait, nil)
 		default:

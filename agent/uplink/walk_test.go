@@ -110,7 +110,7 @@ func (n *network) mishap(ctx context.Context, r request, dice int, delay time.Du
 		return judge(http.StatusServiceUnavailable, http.Header{"Retry-After": {strconv.Itoa(dice % 7)}}, nil, time.Now())
 	case dice < 90:
 		return judge(http.StatusTooManyRequests, http.Header{"Retry-After": {"2"}}, nil, time.Now())
-	case dice < 93:
+	case dice < 93 && n.hub.records(r.body) > 1: // one record alone would be given up
 		return judge(http.StatusRequestEntityTooLarge, nil, []byte(`{"reason":"BatchTooLarge"}`), time.Now())
 	case dice < 96:
 		return judge(http.StatusBadRequest, nil, []byte(`{"reason":"Checksum"}`), time.Now())
@@ -137,14 +137,13 @@ func (n *network) arriveLate(r request, delay time.Duration) {
 	})
 }
 
-func (n *network) offset(_ context.Context, stream telemetry.Stream, epoch telemetry.Epoch, _ time.Duration) (uint64, bool, error) {
+func (n *network) offset(_ context.Context, stream telemetry.Stream, epoch telemetry.Epoch, _ time.Duration) (uint64, error) {
 	n.hub.mu.Lock()
 	defer n.hub.mu.Unlock()
-	e := n.hub.epochs[stream][epoch]
-	if e == nil {
-		return 0, false, nil
+	if e := n.hub.epochs[stream][epoch]; e != nil {
+		return e.last, nil
 	}
-	return e.last, true, nil
+	return 0, nil
 }
 
 // times returns when the requests of the live lane began, since start, for the
@@ -174,6 +173,7 @@ type nobody struct{ Hub }
 type bench struct {
 	t       testing.TB
 	dir     string
+	on      spool.Options
 	spool   *spool.Spool
 	hub     *modelHub
 	network *network
@@ -188,6 +188,7 @@ func newBench(t testing.TB, seed uint64) *bench {
 	hub := newModelHub(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	b := &bench{t: t, dir: t.TempDir(), hub: hub, sent: map[telemetry.Stream][]string{}, stop: func() {}}
+	b.on = spool.Options{SegmentBytes: 8 << 10, SplitBytes: 16 << 10, SyncInterval: 20 * time.Second, MinFreeBytes: -1}
 	b.network = &network{hub: hub, ctx: ctx, rng: rand.New(rand.NewPCG(seed, 2)), active: map[Lane]int{}, most: map[Lane]int{}}
 	b.open()
 	t.Cleanup(func() {
@@ -202,7 +203,7 @@ func newBench(t testing.TB, seed uint64) *bench {
 }
 
 func (b *bench) open() {
-	s, err := spool.Open(b.dir, spool.Options{SegmentBytes: 8 << 10, SplitBytes: 16 << 10, SyncInterval: 20 * time.Second, MinFreeBytes: -1})
+	s, err := spool.Open(b.dir, b.on)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -310,22 +311,18 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 	}
 	duplicates := 0
 	for seed := range seeds {
-		for _, inOrder := range []bool{false, true} {
-			t.Run(fmt.Sprintf("seed=%d,inOrder=%v", seed, inOrder), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { duplicates += walk(t, uint64(seed), inOrder) }) //nolint:gosec // not negative
-			})
-		}
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { duplicates += walk(t, uint64(seed)) }) //nolint:gosec // not negative
+		})
 	}
 	if duplicates < seeds {
-		t.Errorf("%d duplicates in %d walks: too smooth to show anything", duplicates, 2*seeds)
+		t.Errorf("%d duplicates in %d walks: too smooth to show anything", duplicates, seeds)
 	}
 }
 
-func walk(t *testing.T, seed uint64, inOrder bool) (duplicates int) {
+func walk(t *testing.T, seed uint64) (duplicates int) {
 	b := newBench(t, seed)
-	b.hub.inOrder = inOrder
 	rng := rand.New(rand.NewPCG(seed, 3))
-	b.options.InOrder = inOrder
 	b.options.LiveBatch = Size{Records: 40, Bytes: 4 << 10}
 	b.options.ReplayBatch = Size{Records: 60, Bytes: 8 << 10}
 	b.options.ReplayBytesPerSecond = 16 << 10

@@ -198,7 +198,7 @@ type SLOSource struct {
 }
 
 // AlertableCondition is a condition of a ManagedCluster to alert on.
-// +kubebuilder:validation:Enum=Available;Connected;APIServerHealthy;NodesHealthy;InventorySynced;MetricsFlowing;AgentCompatible;Accepted
+// +kubebuilder:validation:Enum=Available;Connected;APIServerHealthy;NodesHealthy;InventorySynced;MetricsFlowing;ClockSynced;AgentCompatible;Accepted
 type AlertableCondition string
 
 // AlertableStatus is a status that a condition should not have.

@@ -12,9 +12,9 @@ import (
 // Written only when something shown here changes.
 type ManagedClusterStatus struct {
 	// conditions say, each with a reason and a message, how the cluster is:
-	// Ready, Accepted, Connected, Available, AgentCompatible (and Deleting,
-	// Reconciling, Stalled while true) from the hub; APIServerHealthy,
-	// NodesHealthy and InventorySynced from the agent.
+	// Ready, Accepted, Connected, Available, AgentCompatible, MetricsFlowing and
+	// ClockSynced (and Degraded, Deleting, Reconciling, Stalled while true) from
+	// the hub; APIServerHealthy, NodesHealthy and InventorySynced from the agent.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -141,6 +141,43 @@ type AgentInfo struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=12
 	Capabilities []RemoteAction `json:"capabilities,omitempty"`
+
+	// delivery says what keeps the agent's telemetry from the hub's history.
+	// Unset while everything is delivered and nothing was given up.
+	// +optional
+	Delivery *AgentDelivery `json:"delivery,omitempty"`
+}
+
+// AgentDelivery says what keeps an agent's telemetry from the hub's history. It
+// moves in coarse steps, so that an outage costs few writes.
+// +kubebuilder:validation:MinProperties=1
+type AgentDelivery struct {
+	// failingSince is when delivering began to fail, by the member's clock. Set
+	// after a minute without success, unset with the next success.
+	// +optional
+	FailingSince *metav1.Time `json:"failingSince,omitempty"`
+
+	// problem is why delivering fails, in the words of the failure that it was
+	// reported with first. Unset without failingSince. At most 256 characters.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Problem string `json:"problem,omitempty"`
+
+	// backlogSeconds is the age of the oldest record that is not delivered, rounded
+	// down to 1, 5, 15 or 30 minutes or to whole hours. Unset below a minute. A
+	// backlog is delivered beside what is new, so it does not mean that nothing
+	// arrives.
+	// +optional
+	// +kubebuilder:validation:Minimum=60
+	BacklogSeconds int32 `json:"backlogSeconds,omitempty"`
+
+	// droppedRecords is how many records were given up since this agent process
+	// started, because the agent's disk was full, they were too old or the hub
+	// refused them, rounded down to its first digit: 7, 40, 900. Unset for none.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	DroppedRecords int64 `json:"droppedRecords,omitempty"`
 }
 
 // NodeCounts counts nodes.

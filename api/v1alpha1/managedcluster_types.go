@@ -22,9 +22,16 @@ const (
 	// ClusterConditionInventorySynced says whether the agent sees every kind it
 	// reports about. Written by the agent.
 	ClusterConditionInventorySynced = "InventorySynced"
-	// ClusterConditionMetricsFlowing says whether samples of this cluster reach
-	// the history. Written by the hub.
+	// ClusterConditionMetricsFlowing says whether the telemetry of this cluster
+	// reaches the history. Absent when the hub keeps no history. Written by the hub.
 	ClusterConditionMetricsFlowing = "MetricsFlowing"
+	// ClusterConditionDegraded is present and True while something of AtlHyper
+	// itself does not work for this connected cluster; its message says what still
+	// does. It never makes Ready or Available any worse. Written by the hub.
+	ClusterConditionDegraded = "Degraded"
+	// ClusterConditionClockSynced says whether the cluster's clock agrees with the
+	// hub's. Absent while nothing is known about it. Written by the hub.
+	ClusterConditionClockSynced = "ClockSynced"
 	// ClusterConditionAvailable is the summary: the worst of Connected and
 	// APIServerHealthy, Unknown while not connected. Written by the hub.
 	ClusterConditionAvailable = "Available"
@@ -101,6 +108,37 @@ const (
 	// ClusterReasonInventoryStale means that some kinds cannot be read at the
 	// moment; status.staleResources lists them.
 	ClusterReasonInventoryStale = "InventoryStale"
+)
+
+// Reasons of MetricsFlowing; DatabaseUnavailable is one of Degraded too.
+const (
+	// ClusterReasonSamplesFresh means that telemetry of the cluster is stored and
+	// nothing says that some of it is not.
+	ClusterReasonSamplesFresh = "SamplesFresh"
+	// ClusterReasonSamplesStale means that the agent cannot deliver, or that node
+	// collectors measure and nothing of it was stored for 5 minutes.
+	ClusterReasonSamplesStale = "SamplesStale"
+	// ClusterReasonIngestRejected means that the hub refuses what the agent
+	// delivers; the message says why.
+	ClusterReasonIngestRejected = "IngestRejected"
+	// ClusterReasonAwaitingTelemetry means that nothing of the cluster is known to be
+	// stored yet.
+	ClusterReasonAwaitingTelemetry = "AwaitingTelemetry"
+	// ClusterReasonNotConnected means that the cluster is not connected, so that
+	// nothing is expected of it.
+	ClusterReasonNotConnected = "NotConnected"
+	// ClusterReasonDatabaseUnavailable means that the history's database is away.
+	// Agents keep their telemetry; everything but history goes on.
+	ClusterReasonDatabaseUnavailable = "DatabaseUnavailable"
+)
+
+// Reasons of ClockSynced.
+const (
+	// ClusterReasonInSync means that the clocks differ by less than a minute.
+	ClusterReasonInSync = "InSync"
+	// ClusterReasonClockSkew means that they have differed by more than a minute,
+	// and still do by at least half of one.
+	ClusterReasonClockSkew = "ClockSkew"
 )
 
 // Reasons of AgentCompatible.
@@ -292,6 +330,7 @@ type ClusterDeletionPolicy struct {
 // +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="the name may not contain dots, because it is part of the name of a namespace"
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="The hub side is in place."
 // +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="The cluster is connected and its API server healthy."
+// +kubebuilder:printcolumn:name="Metrics",type=string,JSONPath=`.status.conditions[?(@.type=="MetricsFlowing")].status`,priority=1,description="Telemetry of the cluster reaches the history."
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.kubernetes.version`,description="Version of the member's API server."
 // +kubebuilder:printcolumn:name="Nodes",type=string,JSONPath=`.status.nodes.summary`,description="Ready nodes of all nodes."
 // +kubebuilder:printcolumn:name="Platform",type=string,JSONPath=`.status.kubernetes.platform`,priority=1

@@ -40,6 +40,30 @@ const (
 	MemberJoinSecret = "atlhyper-agent-join"
 	// MemberSessionSecret is the Secret in which the agent keeps its session.
 	MemberSessionSecret = "atlhyper-agent-session"
+	// MemberNodesSecret is the Secret in which the agent keeps the authority that
+	// signs the certificate it shows to node collectors.
+	MemberNodesSecret = "atlhyper-agent-nodes"
+
+	// NodesAudience is the token audience of the agent's endpoint for node
+	// collectors. A token for it is worthless anywhere else.
+	NodesAudience = "atlhyper-agent"
+	// MemberNodesNamespace is where the node collectors run in a member cluster.
+	// It is apart from MemberNamespace, because they mount the node's file system
+	// and Pod Security judges whole namespaces.
+	MemberNodesNamespace = "atlhyper-nodes"
+	// MemberCollector names the node collectors' DaemonSet and ServiceAccount there.
+	MemberCollector = "atlhyper-nodecollector"
+	// MemberNodesCA is the ConfigMap there through which the agent tells collectors,
+	// under the key CertificateAuthority, what to verify its certificate with.
+	MemberNodesCA = "atlhyper-agent-ca"
+)
+
+// Keys of the Secret MemberNodesSecret and the ConfigMap MemberNodesCA.
+const (
+	// CertificateAuthority holds PEM certificates.
+	CertificateAuthority = "ca.crt"
+	// CertificateAuthorityKey holds their private keys in PEM.
+	CertificateAuthorityKey = "ca.key"
 )
 
 // Keys of the join Secret and of the agent's session Secret.
@@ -63,6 +87,11 @@ const (
 // server can be reached, best first. During a change of address or certificate
 // authority it lists the old and the new one.
 const BundleEndpoints = "endpoints.json"
+
+// BundleIngest is the key of the AgentBundle whose value, a JSON document of the
+// same form as BundleEndpoints, lists where the hub takes telemetry. Without it
+// the hub keeps no history, and agents ship nothing.
+const BundleIngest = "ingest.json"
 
 // Labels and annotations.
 const (

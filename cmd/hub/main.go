@@ -42,5 +42,6 @@ func command() *cobra.Command {
 	flags := flag.NewFlagSet("hub", flag.ContinueOnError)
 	config.BindFlags(flags)
 	root.Flags().AddGoFlagSet(flags)
+	root.AddCommand(hub.HistoryCommand(os.Stdout, os.Stderr))
 	return root
 }

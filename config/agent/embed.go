@@ -8,7 +8,7 @@ package agentmanifests
 import "embed"
 
 // Files are the YAML files of this folder: namespace.yaml, rbac.yaml,
-// session.yaml and deployment.yaml, to be applied in this order, and
+// session.yaml, service.yaml and deployment.yaml, to be applied in this order, and
 // kustomization.yaml, which is for kustomize alone.
 //
 //go:embed *.yaml

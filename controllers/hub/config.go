@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -59,6 +60,12 @@ type Config struct {
 	// MassOutageHold is for how long it then withholds its verdict at most.
 	MassOutageHold time.Duration
 
+	// Telemetry says where history is kept and how agents reach the hub with it.
+	Telemetry TelemetryConfig
+	// Registerer takes the metrics of history and ingest. Defaults to that of
+	// controller-runtime, which the metrics endpoint serves.
+	Registerer prometheus.Registerer
+
 	// Log chooses the form and the detail of the log.
 	Log observability.LogOptions
 	// Version is the version of this hub. Defaults to the version of the build.
@@ -77,10 +84,11 @@ func DefaultConfig() Config {
 		ConcurrentReconciles:    8,
 		MassOutageFraction:      0.55,
 		MassOutageHold:          10 * time.Minute,
+		Telemetry:               defaultTelemetry(),
 	}
 }
 
-// BindFlags adds a flag for every field but RESTConfig and Version to a flag set,
+// BindFlags adds a flag for every field but RESTConfig, Registerer and Version to a flag set,
 // with what c holds as defaults.
 func (c *Config) BindFlags(fs *flag.FlagSet) {
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", c.Kubeconfig,
@@ -104,6 +112,7 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Fraction of the clusters, 0 to 1, that may fall silent at once before the hub suspects itself. 1 turns the guard off.")
 	fs.DurationVar(&c.MassOutageHold, "mass-outage-hold", c.MassOutageHold,
 		"For how long the hub then withholds its verdict at most.")
+	c.Telemetry.BindFlags(fs)
 	c.Log.BindFlags(fs)
 }
 
@@ -133,7 +142,7 @@ func (c *Config) validate() error {
 	if c.LeaderElect && c.LeaderElectionNamespace == "" {
 		wrong("--leader-elect needs --leader-election-namespace")
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.Telemetry.validate())...)
 }
 
 // restConfig says how to reach the API server, with the limits of c.

@@ -38,23 +38,31 @@ func TestRunRefuses(t *testing.T) {
 		change func(*hub.Config)
 		want   string
 	}{
-		"an address that is no URL":      {func(c *hub.Config) { c.AdvertiseURL = "hub.example.com" }, "--advertise-url"},
-		"an address without TLS":         {func(c *hub.Config) { c.AdvertiseURL = "http://hub.example.com" }, "--advertise-url"},
-		"an address with a password":     {func(c *hub.Config) { c.AdvertiseURL = "https://a:b@hub.example.com" }, "--advertise-url"},
-		"certificates for no address":    {func(c *hub.Config) { c.AdvertiseCAFile = empty }, "--advertise-ca-file needs --advertise-url"},
-		"a fraction above 1":             {func(c *hub.Config) { c.MassOutageFraction = 55 }, "--mass-outage-fraction"},
-		"no fraction":                    {func(c *hub.Config) { c.MassOutageFraction = 0 }, "--mass-outage-fraction"},
-		"a negative hold":                {func(c *hub.Config) { c.MassOutageHold = -1 }, "--mass-outage-hold"},
-		"no requests":                    {func(c *hub.Config) { c.KubeAPIQPS = 0 }, "--kube-api-qps"},
-		"no workers":                     {func(c *hub.Config) { c.ConcurrentReconciles = 0 }, "--concurrent-reconciles"},
-		"an election nowhere":            {func(c *hub.Config) { c.LeaderElectionNamespace = "" }, "--leader-election-namespace"},
-		"an unknown form of log":         {func(c *hub.Config) { c.Log.Format = "xml" }, "--log-format"},
-		"a kubeconfig that is not there": {func(c *hub.Config) { c.RESTConfig, c.Kubeconfig = nil, filepath.Join(t.TempDir(), "none") }, "reading the kubeconfig"},
-		"an API server that is away":     {func(*hub.Config) {}, "reaching the API server " + closed},
+		"an address that is no URL":       {func(c *hub.Config) { c.AdvertiseURL = "hub.example.com" }, "--advertise-url"},
+		"an address without TLS":          {func(c *hub.Config) { c.AdvertiseURL = "http://hub.example.com" }, "--advertise-url"},
+		"an address with a password":      {func(c *hub.Config) { c.AdvertiseURL = "https://a:b@hub.example.com" }, "--advertise-url"},
+		"certificates for no address":     {func(c *hub.Config) { c.AdvertiseCAFile = empty }, "--advertise-ca-file needs --advertise-url"},
+		"a fraction above 1":              {func(c *hub.Config) { c.MassOutageFraction = 55 }, "--mass-outage-fraction"},
+		"no fraction":                     {func(c *hub.Config) { c.MassOutageFraction = 0 }, "--mass-outage-fraction"},
+		"a negative hold":                 {func(c *hub.Config) { c.MassOutageHold = -1 }, "--mass-outage-hold"},
+		"no requests":                     {func(c *hub.Config) { c.KubeAPIQPS = 0 }, "--kube-api-qps"},
+		"no workers":                      {func(c *hub.Config) { c.ConcurrentReconciles = 0 }, "--concurrent-reconciles"},
+		"an election nowhere":             {func(c *hub.Config) { c.LeaderElectionNamespace = "" }, "--leader-election-namespace"},
+		"a database of no kind":           {func(c *hub.Config) { c.Telemetry.DSN = "oracle://x/y" }, "oracle"},
+		"two databases":                   {func(c *hub.Config) { c.Telemetry.DSNFile = "f" }, "--dsn and --dsn-file"},
+		"times that are none":             {func(c *hub.Config) { c.Telemetry.Retention = "samples=forever" }, "--retention"},
+		"an ingest URL without TLS":       {func(c *hub.Config) { c.Telemetry.IngestURL = "http://hub.example.com" }, "--ingest-url"},
+		"an ingest URL to nothing":        {func(c *hub.Config) { c.Telemetry.IngestURL, c.Telemetry.IngestBindAddress = "https://h", "0" }, "--ingest-bind-address"},
+		"a certificate without its key":   {func(c *hub.Config) { c.Telemetry.IngestCertFile = empty }, "--ingest-key-file"},
+		"an ingest CA for no certificate": {func(c *hub.Config) { c.Telemetry.IngestCAFile = empty }, "--ingest-ca-file needs"},
+		"an unknown form of log":          {func(c *hub.Config) { c.Log.Format = "xml" }, "--log-format"},
+		"a kubeconfig that is not there":  {func(c *hub.Config) { c.RESTConfig, c.Kubeconfig = nil, filepath.Join(t.TempDir(), "none") }, "reading the kubeconfig"},
+		"an API server that is away":      {func(*hub.Config) {}, "reaching the API server " + closed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := hub.DefaultConfig()
 			config.RESTConfig = &rest.Config{Host: closed}
+			config.Telemetry.DSN = hub.NoHistory
 			c.change(&config)
 			if err := hub.Run(t.Context(), config); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want something about %q", err, c.want)
@@ -76,7 +84,8 @@ func TestFlags(t *testing.T) {
 		"--kubeconfig=k", "--advertise-url=https://h", "--advertise-ca-file=f", "--metrics-bind-address=0",
 		"--health-probe-bind-address=:1", "--leader-elect=false", "--leader-election-namespace=n", "--kube-api-qps=7",
 		"--kube-api-burst=9", "--concurrent-reconciles=3", "--mass-outage-fraction=0.5", "--mass-outage-hold=1m",
-		"--log-format=console", "--log-verbosity=2",
+		"--log-format=console", "--log-verbosity=2", "--dsn=none", "--dsn-file=d", "--retention=samples=24h",
+		"--ingest-bind-address=:2", "--ingest-url=https://i", "--ingest-cert-file=c", "--ingest-key-file=k", "--ingest-ca-file=a",
 	}
 	if err := fs.Parse(args); err != nil {
 		t.Fatal(err)
@@ -98,6 +107,21 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// A password must not be readable in the list of processes.
+func TestFlagRefusesAPassword(t *testing.T) {
+	config := hub.DefaultConfig()
+	fs := flag.NewFlagSet("hub", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	config.BindFlags(fs)
+	err := fs.Parse([]string{"--dsn=postgres://hub:s3cret@db/history"})
+	if err == nil || !strings.Contains(err.Error(), "--dsn-file") {
+		t.Errorf("got %v, want the way out", err)
+	}
+	if err := fs.Parse([]string{"--dsn=postgres://hub@db/history"}); err != nil {
+		t.Errorf("a user without a password: %v", err)
+	}
+}
+
 // The probes tell when the hub can take over, and metrics are for those whom the
 // API server allows to read them.
 func TestProbesAndMetrics(t *testing.T) {
@@ -116,6 +140,10 @@ func TestProbesAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	admin := kubernetes.NewForConfigOrDie(plane.Config())
+	home := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "atlhyper-system"}}
+	if _, err := admin.CoreV1().Namespaces().Create(t.Context(), home, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"reader", "other"} {
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if _, err := admin.CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
@@ -138,6 +166,8 @@ func TestProbesAndMetrics(t *testing.T) {
 	config := hub.DefaultConfig()
 	config.RESTConfig = plane.Config()
 	config.LeaderElect = false
+	config.Telemetry.DSN = "sqlite://" + filepath.Join(t.TempDir(), "history.db")
+	config.Telemetry.IngestBindAddress = freeAddress(t)
 	config.MetricsBindAddress, config.HealthProbeBindAddress = freeAddress(t), freeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -161,6 +191,8 @@ func TestProbesAndMetrics(t *testing.T) {
 	expect(t, client, url, "", http.StatusUnauthorized, "")
 	expect(t, client, url, token(t, admin, "other"), http.StatusForbidden, "")
 	expect(t, client, url, token(t, admin, "reader"), http.StatusOK, "rest_client_request_duration_seconds")
+	expect(t, client, url, token(t, admin, "reader"), http.StatusOK, "atlhyper_history_available 1")
+	expect(t, client, "https://"+config.Telemetry.IngestBindAddress+"/v1/offsets", "nonsense", http.StatusUnauthorized, "Unauthenticated")
 }
 
 func token(t *testing.T, admin kubernetes.Interface, account string) string {

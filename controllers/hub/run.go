@@ -200,12 +200,16 @@ func (c *Config) setup(ctx context.Context, mgr manager.Manager) error {
 	if err != nil {
 		return fmt.Errorf("making an uncached client: %w", err)
 	}
-	return controllers.Setup(mgr, controllers.Deps{ManagedCluster: managedcluster.Options{
+	clusters := managedcluster.Options{
 		HubVersion: c.Version, AdvertiseURL: c.AdvertiseURL, AdvertiseCA: ca,
 		Outage:   managedcluster.OutageOptions{Fraction: c.MassOutageFraction, Hold: c.MassOutageHold},
 		Live:     live,
 		Recorder: mgr.GetEventRecorder(v1alpha1.FieldOwnerHub),
-	}})
+	}
+	if err := c.addTelemetry(ctx, mgr, live, &clusters); err != nil {
+		return err
+	}
+	return controllers.Setup(mgr, controllers.Deps{ManagedCluster: clusters})
 }
 
 // addProbes makes /readyz say no until everything that is watched was listed, so

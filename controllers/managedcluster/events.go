@@ -13,7 +13,7 @@ import (
 )
 
 // Reasons of the events about ManagedClusters, besides those of the conditions
-// Connected and Accepted, which are used as they are.
+// Connected, Accepted, MetricsFlowing and ClockSynced, which are used as they are.
 const (
 	// EventJoined means that an agent has joined and its cluster ID is pinned.
 	EventJoined = "Joined"
@@ -54,4 +54,26 @@ func announce(recorder events.EventRecorder, mc *v1alpha1.ManagedCluster, report
 		}
 		emit(kind, is.Reason, watched.action, is.Message)
 	}
+	for _, condition := range []string{v1alpha1.ClusterConditionMetricsFlowing, v1alpha1.ClusterConditionClockSynced} {
+		was := meta.FindStatusCondition(before.Conditions, condition)
+		is := meta.FindStatusCondition(report.Conditions, condition)
+		if kind := trouble(was, is); kind != "" {
+			emit(kind, is.Reason, actionObserve, is.Message)
+		}
+	}
+}
+
+// trouble returns the type of the event about a condition that has become False, is
+// so for another reason, or has become True after it was; empty for none. What turns
+// Unknown does so for many clusters at once, and Connected or Degraded say why.
+func trouble(was, is *metav1.Condition) string {
+	switch {
+	case is == nil, was != nil && was.Reason == is.Reason:
+		return ""
+	case is.Status == metav1.ConditionFalse:
+		return corev1.EventTypeWarning
+	case is.Status == metav1.ConditionTrue && was != nil && was.Status == metav1.ConditionFalse:
+		return corev1.EventTypeNormal
+	}
+	return ""
 }

@@ -29,9 +29,29 @@ func (r *Reconciler) gather(ctx context.Context, mc *v1alpha1.ManagedCluster, no
 		return nil, err
 	}
 	if mc.DeletionTimestamp.IsZero() {
-		return in, r.gatherDoubt(ctx, in, now)
+		if err := r.gatherDoubt(ctx, in, now); err != nil {
+			return nil, err
+		}
 	}
+	r.gatherTelemetry(ctx, in, now)
 	return in, nil
+}
+
+// gatherTelemetry asks what has arrived of a connected cluster, if it is time to.
+func (r *Reconciler) gatherTelemetry(ctx context.Context, in *Input, now time.Time) {
+	if r.receipts == nil {
+		return
+	}
+	mc := in.Cluster
+	in.Telemetry = &TelemetryView{State: TelemetryUnsure}
+	pinned := identityOf(in, now).Pinned
+	if connected := JudgeHealth(healthInput(mc, in.Lease, pinned), now).Connected(); !connected {
+		r.receipts.outdate(mc.Name) // ask when it is back
+		return
+	}
+	if mc.DeletionTimestamp.IsZero() {
+		*in.Telemetry = r.receipts.read(ctx, mc.Name, types.UID(pinned), deliveryFails(mc))
+	}
 }
 
 // gatherMarks reads what was done for the cluster before: from this process's

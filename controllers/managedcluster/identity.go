@@ -35,6 +35,8 @@ type Holder struct {
 	LastSeen time.Time
 	// Renewed says that the hub saw it renew, rather than finding it there.
 	Renewed bool
+	// Clock is what its renewals say about its clock.
+	Clock ClockReading
 }
 
 // IdentityInput is what the decision about a cluster's identity rests on.

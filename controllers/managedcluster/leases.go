@@ -6,6 +6,7 @@ package managedcluster
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,7 +134,11 @@ func (o *Observer) Observe(lease *coordinationv1.Lease) bool {
 	}
 	id, ok := ClusterIDOf(c.holder)
 	if ok && !c.renewed.IsZero() {
-		c.remember(id, Holder{LastSeen: now, Renewed: !first})
+		h := Holder{LastSeen: now, Renewed: !first}
+		if !first {
+			h.Clock = c.Holders[id].Clock.read(c.renewed, now)
+		}
+		c.remember(id, h)
 	}
 	return c.interesting(id)
 }
@@ -195,6 +200,13 @@ func (o *Observer) Snapshot(name string) Observation {
 		out.Since = o.blind
 	}
 	return out
+}
+
+// Clusters returns the clusters whose Lease this process has seen, in no order.
+func (o *Observer) Clusters() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.clusters))
 }
 
 // Settle takes note of what a reconciliation decided from a snapshot. It returns

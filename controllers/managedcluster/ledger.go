@@ -204,7 +204,7 @@ func (l *ledger) forget(name string) {
 
 // nextVerification is about an hour from now.
 func nextVerification(now time.Time) time.Time {
-	return now.Add(verifyEvery*9/10 + rand.N(verifyEvery/5)) //nolint:gosec // spreads work, keeps no secret
+	return now.Add(about(verifyEvery))
 }
 
 // firstVerification spreads what a restarted hub has to verify over an hour.

@@ -31,7 +31,7 @@ func relevantChange(before, after *v1alpha1.ManagedCluster) bool {
 			return true
 		}
 	}
-	if agentVersion(before) != agentVersion(after) {
+	if agentVersion(before) != agentVersion(after) || deliveryFails(before) != deliveryFails(after) {
 		return true
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ClusterConditionAPIServerHealthy)
@@ -47,4 +47,14 @@ func agentVersion(mc *v1alpha1.ManagedCluster) string {
 		return ""
 	}
 	return mc.Status.Agent.Version
+}
+
+// deliveryFails returns since when and why the agent cannot deliver, empty when it
+// can, or has never said that it cannot.
+func deliveryFails(mc *v1alpha1.ManagedCluster) string {
+	if mc.Status.Agent == nil || mc.Status.Agent.Delivery == nil || mc.Status.Agent.Delivery.FailingSince == nil {
+		return ""
+	}
+	d := mc.Status.Agent.Delivery
+	return formatTime(d.FailingSince.Time) + " " + d.Problem
 }

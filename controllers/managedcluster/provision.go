@@ -126,9 +126,8 @@ func (r *Reconciler) desired(mc *v1alpha1.ManagedCluster) []desiredObject {
 		{objectRef{"ClusterRole", name}, clusterRole, func() *metaac.ObjectMetaApplyConfiguration { return clusterRole.ObjectMetaApplyConfiguration }},
 		{objectRef{"ClusterRoleBinding", name}, clusterBinding, func() *metaac.ObjectMetaApplyConfiguration { return clusterBinding.ObjectMetaApplyConfiguration }},
 	}
-	if r.AdvertiseURL != "" {
-		bundle := coreac.ConfigMap(v1alpha1.AgentBundle, ns).WithLabels(labels).
-			WithData(map[string]string{v1alpha1.BundleEndpoints: r.endpoints})
+	if len(r.bundle) > 0 {
+		bundle := coreac.ConfigMap(v1alpha1.AgentBundle, ns).WithLabels(labels).WithData(r.bundle)
 		objects = append(objects, desiredObject{
 			objectRef{"ConfigMap", v1alpha1.AgentBundle},
 			bundle,
@@ -146,19 +145,34 @@ func rule(group, resource, name string, verbs ...string) *rbacac.PolicyRuleApply
 	return out
 }
 
-// endpointsJSON is the document under v1alpha1.BundleEndpoints.
-func endpointsJSON(url string, ca []byte) (string, error) {
-	type endpoint struct {
-		URL string `json:"url"`
-		CA  string `json:"ca"`
+// bundleOf returns what the bundle of every cluster holds: nothing when agents are
+// to be told nothing.
+func bundleOf(o Options) (map[string]string, error) {
+	bundle := map[string]string{}
+	for key, at := range map[string]endpoint{
+		v1alpha1.BundleEndpoints: {o.AdvertiseURL, string(o.AdvertiseCA)},
+		v1alpha1.BundleIngest:    {o.IngestURL, string(o.IngestCA)},
+	} {
+		if at.URL == "" {
+			continue
+		}
+		document, err := json.Marshal(endpoints{[]endpoint{at}})
+		if err != nil {
+			return nil, fmt.Errorf("writing %s of the bundle: %w", key, err)
+		}
+		bundle[key] = string(document)
 	}
-	out, err := json.Marshal(struct {
-		Endpoints []endpoint `json:"endpoints"`
-	}{[]endpoint{{url, string(ca)}}})
-	if err != nil {
-		return "", fmt.Errorf("writing the endpoints of the hub: %w", err)
-	}
-	return string(out), nil
+	return bundle, nil
+}
+
+// endpoints is the document under a key of the bundle.
+type endpoints struct {
+	Endpoints []endpoint `json:"endpoints"`
+}
+
+type endpoint struct {
+	URL string `json:"url"`
+	CA  string `json:"ca"`
 }
 
 // fingerprint identifies the content of some objects.
@@ -185,10 +199,10 @@ func (r *Reconciler) apply(ctx context.Context, in *Input) (map[objectRef]string
 			versions[o.ref] = *m.ResourceVersion
 		}
 	}
-	if r.AdvertiseURL == "" {
+	if len(r.bundle) == 0 {
 		bundle := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(in.Cluster.Name), Name: v1alpha1.AgentBundle}}
 		if err := client.IgnoreNotFound(r.Delete(ctx, bundle)); err != nil {
-			return nil, fmt.Errorf("removing the bundle of a hub without an advertised address: %w", err)
+			return nil, fmt.Errorf("removing the bundle of a hub that has no address to tell: %w", err)
 		}
 	}
 	return versions, nil

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -33,11 +34,25 @@ type Options struct {
 	// HubVersion is the version of this hub, in semantic versioning with a leading v.
 	HubVersion string
 	// AdvertiseURL is the URL at which agents reach the hub's API server. When
-	// empty, no bundle is written and whoever asks to join has to know it.
+	// empty, the bundle names none and whoever asks to join has to know it.
 	AdvertiseURL string
 	// AdvertiseCA are the PEM certificates for AdvertiseURL; empty means the
 	// system's certificates.
 	AdvertiseCA []byte
+	// IngestURL is the URL at which agents reach the hub's ingest endpoint. When
+	// empty, the bundle names none, and agents ship nothing.
+	IngestURL string
+	// IngestCA are the PEM certificates for IngestURL; empty means the system's
+	// certificates.
+	IngestCA []byte
+	// Telemetry says what has arrived of a cluster. When nil, the hub keeps no
+	// history and says nothing about it.
+	Telemetry Telemetry
+	// TelemetryEvents has clusters looked at before their time: when ingest has
+	// refused the cluster that an event's Object names, and, without Object, all of
+	// them when the database goes away or comes back. Every replica receives from
+	// it as long as its manager runs. May be nil.
+	TelemetryEvents <-chan event.GenericEvent
 	// Outage tunes the guard against a mass false alarm.
 	Outage OutageOptions
 	// Live reads from the API server. It is asked only before a cluster is called
@@ -54,9 +69,10 @@ type Reconciler struct {
 	client.Client
 	Options
 
-	endpoints string
-	observer  *Observer
-	ledger    *ledger
+	bundle   map[string]string // what the bundle of every cluster holds
+	observer *Observer
+	ledger   *ledger
+	receipts *receipts // nil without Telemetry
 }
 
 // Setup adds a Reconciler to a manager.
@@ -64,13 +80,13 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	endpoints, err := endpointsJSON(options.AdvertiseURL, options.AdvertiseCA)
+	bundle, err := bundleOf(options)
 	if err != nil {
 		return err
 	}
 	r := &Reconciler{
 		Client: client.WithFieldOwner(mgr.GetClient(), v1alpha1.FieldOwnerHub), Options: options,
-		endpoints: endpoints, observer: NewObserver(options.Now), ledger: newLedger(),
+		bundle: bundle, observer: NewObserver(options.Now), ledger: newLedger(),
 	}
 	b := ctrl.NewControllerManagedBy(mgr).Named(ControllerName).
 		For(&v1alpha1.ManagedCluster{}, builder.WithPredicates(relevant())).
@@ -78,6 +94,12 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		WatchesRawSource(source.Kind[client.Object](mgr.GetCache(), &coordinationv1.Lease{}, r.ledger.handler(kindLease)))
 	for _, object := range WatchedMetadata() {
 		b = b.WatchesMetadata(object, r.ledger.handler(object.GetObjectKind().GroupVersionKind().Kind))
+	}
+	if options.Telemetry != nil {
+		r.receipts = newReceipts(options.Telemetry, options.Now)
+		if options.TelemetryEvents != nil {
+			b = b.WatchesRawSource(source.Channel(options.TelemetryEvents, r.receipts.handler(r.observer.Clusters)))
+		}
 	}
 	if err := b.Complete(reconcile.AsReconciler(r.Client, r)); err != nil {
 		return fmt.Errorf("setting up the controller of ManagedClusters: %w", err)
@@ -156,7 +178,7 @@ func (r *Reconciler) uphold(ctx context.Context, in *Input, v Verdict, now time.
 	if err := r.writeStatus(ctx, mc, report); err != nil {
 		return time.Time{}, err
 	}
-	return earliest(v.Health.NextCheck, v.Identity.NextCheck, v.Join.NextCheck, verifyAt), acted
+	return earliest(v.Health.NextCheck, v.Identity.NextCheck, v.Join.NextCheck, v.Telemetry.NextCheck, verifyAt), acted
 }
 
 // finalize takes a cluster out of the fleet, step by step, and returns when to
@@ -198,4 +220,7 @@ func (r *Reconciler) finalize(ctx context.Context, in *Input, v Verdict, now tim
 func (r *Reconciler) forget(cluster string) {
 	r.observer.Forget(cluster)
 	r.ledger.forget(cluster)
+	if r.receipts != nil {
+		r.receipts.forget(cluster)
+	}
 }

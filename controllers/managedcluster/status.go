@@ -29,7 +29,8 @@ const (
 var hubConditions = []string{
 	v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled,
 	v1alpha1.ClusterConditionAccepted, v1alpha1.ClusterConditionConnected, v1alpha1.ClusterConditionAvailable,
-	v1alpha1.ClusterConditionAgentCompatible, v1alpha1.ClusterConditionDeleting,
+	v1alpha1.ClusterConditionAgentCompatible, v1alpha1.ClusterConditionMetricsFlowing, v1alpha1.ClusterConditionClockSynced,
+	v1alpha1.ClusterConditionDegraded, v1alpha1.ClusterConditionDeleting,
 }
 
 // Report is the hub's part of a status.
@@ -78,6 +79,9 @@ func BuildReport(mc *v1alpha1.ManagedCluster, f Facts, now time.Time) Report {
 	}
 	status, reason, message := JudgeSkew(f.HubVersion, agent)
 	b.add(v1alpha1.ClusterConditionAgentCompatible, status, reason, message)
+	for _, c := range v.Telemetry.Conditions {
+		b.add(c.Type, c.Status, c.Reason, c.Message)
+	}
 	if d := f.Deletion; d != nil {
 		b.add(v1alpha1.ClusterConditionDeleting, metav1.ConditionTrue, d.Reason, d.Message)
 	}

@@ -41,7 +41,9 @@ var (
 	admin client.Client
 	// hubAccess authenticates as the hub's ServiceAccount with the shipped roles.
 	hubAccess *rest.Config
-	running   *hubProcess
+	// hubCA is a file with the certificate of the API server.
+	hubCA   string
+	running *hubProcess
 )
 
 func TestManagedCluster(t *testing.T) {
@@ -76,6 +78,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	applyFiles(ctx, filepath.Join(repository, "config", "rbac", "*.yaml"))
 	applyFiles(ctx, filepath.Join(repository, "config", "admission", "*.yaml"))
 
+	hubCA = filepath.Join(GinkgoT().TempDir(), "ca.crt")
+	Expect(os.WriteFile(hubCA, plane.CA(), 0o600)).To(Succeed())
 	hubAccess = tokenFor(ctx, "atlhyper-system", "atlhyper-hub")
 	running = startHub(ctx)
 	DeferCleanup(func() { running.stop() })
@@ -100,6 +104,7 @@ func hubConfig(access *rest.Config) hub.Config {
 	c := hub.DefaultConfig()
 	c.RESTConfig = access
 	c.MetricsBindAddress, c.HealthProbeBindAddress = "0", "0"
+	c.Telemetry.DSN = hub.NoHistory // a scripted one is in telemetry_integration_test.go
 	c.MassOutageHold = outageHold
 	c.Version = hubVersion
 	c.Log.Format = "console"
@@ -113,10 +118,8 @@ type hubProcess struct {
 }
 
 func startHub(ctx context.Context) *hubProcess {
-	ca := filepath.Join(GinkgoT().TempDir(), "ca.crt")
-	Expect(os.WriteFile(ca, plane.CA(), 0o600)).To(Succeed())
 	config := hubConfig(hubAccess)
-	config.AdvertiseURL, config.AdvertiseCAFile = plane.Config().Host, ca
+	config.AdvertiseURL, config.AdvertiseCAFile = plane.Config().Host, hubCA
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p := &hubProcess{cancel: cancel, done: make(chan error, 1)}
 	go func() { p.done <- hub.Run(ctx, config) }()

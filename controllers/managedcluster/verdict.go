@@ -45,6 +45,8 @@ type Input struct {
 	Lease Observation
 	// Fleet is counted only when this cluster would be called expired.
 	Fleet Fleet
+	// Telemetry is what has arrived of it; nil when the hub keeps no history.
+	Telemetry *TelemetryView
 
 	marks     marks     // what was done before
 	desired   string    // fingerprint of the objects as they should be
@@ -57,10 +59,11 @@ type namespace struct{ exists, terminating bool }
 
 // Verdict is what is to be reported and done about one cluster.
 type Verdict struct {
-	// Membership, Identity, Health and Join are the single decisions.
+	// Membership, Identity, Health, Telemetry and Join are the single decisions.
 	Membership Membership
 	Identity   Identity
 	Health     Health
+	Telemetry  TelemetryVerdict
 	Join       Join
 	// Provision says that the objects of the cluster are to be applied.
 	Provision bool
@@ -95,6 +98,21 @@ func healthInput(mc *v1alpha1.ManagedCluster, lease Observation, pinned string) 
 	return in
 }
 
+func telemetryInput(in *Input, pinned string, health Health, now time.Time) TelemetryInput {
+	status := &in.Cluster.Status
+	out := TelemetryInput{
+		View: in.Telemetry, Connected: health.Connected(), ConnectedSince: now,
+		Measured: status.Used != nil, Lease: in.Lease.Holders[pinned].Clock, Previous: status.Conditions,
+	}
+	if was := meta.FindStatusCondition(status.Conditions, v1alpha1.ClusterConditionConnected); wasConnected(was) {
+		out.ConnectedSince = was.LastTransitionTime.Time
+	}
+	if status.Agent != nil {
+		out.Delivery = status.Agent.Delivery
+	}
+	return out
+}
+
 // Decide combines the single decisions.
 func Decide(in *Input, outage OutageOptions, now time.Time) Verdict {
 	mc := in.Cluster
@@ -102,6 +120,8 @@ func Decide(in *Input, outage OutageOptions, now time.Time) Verdict {
 	health := healthInput(mc, in.Lease, v.Identity.Pinned)
 	judged := JudgeHealth(health, now)
 	v.Health = GuardOutage(judged, health.Previous, in.Fleet, health.Rhythm.Grace, outage, now)
+
+	v.Telemetry = JudgeTelemetry(telemetryInput(in, v.Identity.Pinned, v.Health, now), now)
 
 	member := v.Membership == MembershipAccepted && mc.DeletionTimestamp.IsZero()
 	v.Join = DecideJoin(JoinInput{

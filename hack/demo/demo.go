@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -54,10 +55,13 @@ func (d *demo) steps() []step {
 		{"Starting the agents", d.eachMember((*member).startAgent)},
 		{"Waiting until both clusters are available", d.hub.waitAvailable},
 		{"Waiting until the agents have counted everything", d.eachMember((*member).waitCounted)},
+		{"Waiting until the history has records of both clusters", d.hub.waitRecorded},
 	}
 }
 
-func newDemo(out io.Writer) (*demo, error) {
+// newDemo prepares a demo whose history is where the DSN says, or for an empty one
+// in a file of the demo's folder.
+func newDemo(out io.Writer, dsn string) (*demo, error) {
 	programs, err := fleet.Locate()
 	if err != nil {
 		return nil, err
@@ -68,6 +72,9 @@ func newDemo(out io.Writer) (*demo, error) {
 	}
 	d := &demo{out: out, programs: programs, dir: dir}
 	d.hub = &hub{demo: d}
+	if d.hub.DSN = dsn; dsn == "" {
+		d.hub.DSN = "sqlite://" + filepath.Join(dir, "history.db")
+	}
 	d.members = []*member{
 		{demo: d, name: "frankfurt", nodes: 6, running: 32, succeeded: 2},
 		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, running: 4, pending: 3},
@@ -101,6 +108,17 @@ func (d *demo) show(ctx context.Context) error {
 		}
 		fmt.Fprintf(d.out, "\n$ kubectl %s\n%s", strings.Join(command, " "), text)
 	}
+	for _, command := range [][]string{
+		{"events", "--since=1h", "--limit=5"},
+		{"inventory", "--cluster=tokyo", "--kind=Pod", "--limit=5"},
+		{"gaps", "--since=1h"},
+	} {
+		text, err := d.hub.history(ctx, command...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(d.out, "\n$ hub history %s\n%s", strings.Join(command, " "), text)
+	}
 	fmt.Fprintf(d.out, `
 To look around, in another terminal:
 
@@ -108,10 +126,11 @@ To look around, in another terminal:
   kubectl get mc -w
   kubectl describe mc tokyo
   kubectl explain mc.spec.heartbeat
+  ATLHYPER_DSN=%s hub history events
 
 Kill tokyo's agent (kill %d) and see it turn Unknown after 15 s.
 The members' kubeconfigs: %s
-`, d.hub.Kubeconfig(), d.programs.AtlHyper, d.programs.Kubernetes, d.members[1].agent.PID(), d.memberKubeconfigs())
+`, d.hub.Kubeconfig(), d.programs.AtlHyper, d.programs.Kubernetes, d.hub.DSN, d.members[1].agent.PID(), d.memberKubeconfigs())
 	return nil
 }
 

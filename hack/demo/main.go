@@ -18,11 +18,13 @@ import (
 )
 
 func main() {
+	// The DSN comes in the environment: it may have a password.
+	dsn := os.Getenv("ATLHYPER_DSN")
 	once := flag.Bool("once", false, "Stop as soon as everything has been shown, for CI.")
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *once)
+	err := run(ctx, dsn, *once)
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -31,8 +33,8 @@ func main() {
 }
 
 // run plays the demo and cleans up whatever happens.
-func run(ctx context.Context, once bool) (err error) {
-	d, err := newDemo(os.Stdout)
+func run(ctx context.Context, dsn string, once bool) (err error) {
+	d, err := newDemo(os.Stdout, dsn)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 func TestMembersShowTheirTroubles(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	d, err := newDemo(io.Discard)
+	d, err := newDemo(io.Discard, "")
 	if err != nil {
 		t.Fatal(err)
 	}

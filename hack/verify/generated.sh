@@ -10,7 +10,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/committed"
-files | xargs -0 cp -p --parents -t "$work/committed"
+files | xargs -0 cp -pP --parents -t "$work/committed"
 cp -rp "$work/committed" "$work/generated"
 
 cd "$work/generated"

@@ -93,6 +93,7 @@ func findProblems(cluster *v1alpha1.ManagedCluster, now time.Time) []Attention {
 	p.addUnless(v1alpha1.ClusterConditionAvailable, metav1.ConditionTrue)
 	p.addUnless(v1alpha1.ConditionReady, metav1.ConditionTrue)
 	p.addUnless(v1alpha1.ClusterConditionAgentCompatible, metav1.ConditionTrue, metav1.ConditionUnknown)
+	p.addUnless(v1alpha1.ClusterConditionDegraded, metav1.ConditionFalse)
 	if availability(cluster, now) == metav1.ConditionUnknown {
 		// What the agent said last is as old as its last heartbeat.
 		return p.found
@@ -100,6 +101,8 @@ func findProblems(cluster *v1alpha1.ManagedCluster, now time.Time) []Attention {
 	p.addUnless(v1alpha1.ClusterConditionAPIServerHealthy, metav1.ConditionTrue)
 	p.addUnless(v1alpha1.ClusterConditionNodesHealthy, metav1.ConditionTrue, metav1.ConditionUnknown)
 	p.addUnless(v1alpha1.ClusterConditionInventorySynced, metav1.ConditionTrue)
+	p.addUnless(v1alpha1.ClusterConditionMetricsFlowing, metav1.ConditionTrue, metav1.ConditionUnknown)
+	p.addUnless(v1alpha1.ClusterConditionClockSynced, metav1.ConditionTrue)
 	p.addAnomalies()
 	return p.found
 }

@@ -92,6 +92,13 @@ type OffsetReader interface {
 	Clusters(ctx context.Context) ([]ClusterUID, error)
 }
 
+// FreshnessReader reads when agents were heard last.
+type FreshnessReader interface {
+	// LastStored returns when a batch of each cluster moved an offset last, on the
+	// hub's clock. It answers for the whole fleet with one query.
+	LastStored(ctx context.Context) (map[ClusterUID]time.Time, error)
+}
+
 // Writer stores everything that is stored.
 type Writer interface {
 	Appender

@@ -6,8 +6,6 @@ package history
 import (
 	"errors"
 	"fmt"
-
-	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
 var (
@@ -24,10 +22,6 @@ var (
 	// ErrContentMismatch says that a sequence number that is stored came again with
 	// other content. Nothing was stored.
 	ErrContentMismatch = errors.New("a stored sequence number came again with other content")
-	// ErrStaleEpoch says that no more is taken of this epoch. Nothing was stored; the
-	// error is a *StaleEpochError. Package store takes every epoch and never
-	// returns it.
-	ErrStaleEpoch = errors.New("the stream is in a later epoch")
 	// ErrSchemaTooNew says that the database was migrated by a newer version.
 	ErrSchemaTooNew = errors.New("the database's schema is newer than this program")
 	// ErrLocked says that another process owns the database, which allows for one only.
@@ -36,7 +30,7 @@ var (
 
 // GapError says that records before the batch are missing. Nothing was stored.
 type GapError struct {
-	// Expected is the sequence number that the stream continues with.
+	// Expected is the sequence number that the epoch continues with.
 	Expected uint64
 	// Got is the first one of the batch.
 	Got uint64
@@ -46,22 +40,6 @@ type GapError struct {
 func (e *GapError) Error() string {
 	return fmt.Sprintf("the batch begins at sequence number %d, %d is expected", e.Got, e.Expected)
 }
-
-// StaleEpochError says that the batch belongs to an epoch of which no more is taken.
-type StaleEpochError struct {
-	// Current is the epoch the stream is in.
-	Current telemetry.Epoch
-	// Got is that of the batch.
-	Got telemetry.Epoch
-}
-
-// Error names both epochs.
-func (e *StaleEpochError) Error() string {
-	return fmt.Sprintf("the batch is of epoch %d, the stream is in epoch %d", e.Got, e.Current)
-}
-
-// Unwrap returns ErrStaleEpoch.
-func (*StaleEpochError) Unwrap() error { return ErrStaleEpoch }
 
 // UnavailableReason says in one word why the database cannot do it now.
 type UnavailableReason string

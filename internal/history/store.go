@@ -15,6 +15,7 @@ type TelemetryReader interface {
 // RecordReader reads what the hub notes about streams, commands and people.
 type RecordReader interface {
 	OffsetReader
+	FreshnessReader
 	LedgerReader
 	CommandReader
 	AuditReader

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
@@ -61,6 +62,7 @@ func (s *Server) batch(ctx context.Context, x *exchange) answer {
 	if !ok {
 		return a
 	}
+	crash.At("ingest.batch.decoded")
 	return s.store(ctx, x, decoded, probe)
 }
 
@@ -105,7 +107,9 @@ func (s *Server) store(ctx context.Context, x *exchange, decoded wire.Decoded, p
 	defer cancel()
 	release := context.AfterFunc(s.work, cancel) //nolint:contextcheck // the server's end is meant, not the request's
 	defer release()
+	crash.At("ingest.store.before")
 	ack, err := s.config.Appender.Append(ctx, history.ClusterUID(x.uid), batch, refused.records...)
+	crash.At("ingest.store.after")
 	a, understood := stored(ack, err)
 	unavailable := err != nil && (errors.Is(err, history.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded))
 	if s.gate.report(!unavailable, probe, time.Now()) {

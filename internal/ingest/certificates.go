@@ -23,6 +23,8 @@ const (
 // exchanging a symbolic link somewhere above them, so their content is compared:
 // they are small.
 type certificates struct {
+	// issue replaces the files when it is set.
+	issue             func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	certFile, keyFile string
 	cert, key         []byte // what was read last, owned by who calls reload
 	current           atomic.Pointer[tls.Certificate]
@@ -31,6 +33,9 @@ type certificates struct {
 // reload reads the files and returns whether they hold a certificate that is new.
 // On an error the certificate before stays.
 func (c *certificates) reload() (changed bool, err error) {
+	if c.issue != nil {
+		return false, nil
+	}
 	cert, err := os.ReadFile(c.certFile)
 	if err != nil {
 		return false, fmt.Errorf("reading the certificate of ingest: %w", err)
@@ -52,7 +57,10 @@ func (c *certificates) reload() (changed bool, err error) {
 }
 
 // get implements tls.Config.GetCertificate.
-func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c.issue != nil {
+		return c.issue(hello)
+	}
 	return c.current.Load(), nil
 }
 

@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"crypto/tls"
 	"os"
 	"path/filepath"
 	"testing"
@@ -38,6 +39,27 @@ func TestCertificateIsReloaded(t *testing.T) {
 	eventually(t, "the nonsense is noticed", func() bool { return h.metric("atlhyper_ingest_certificate_reads_total", "result", "broken") >= 2 })
 	if got := subject(); got != "second" {
 		t.Errorf("got certificate %q", got)
+	}
+}
+
+// A function takes the place of the files, and is asked for each connection.
+func TestCertificateByFunction(t *testing.T) {
+	asked := 0
+	want := &tls.Certificate{}
+	c := certificates{certFile: "/missing", keyFile: "/missing", issue: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		asked++
+		return want, nil
+	}}
+	if changed, err := c.reload(); changed || err != nil {
+		t.Errorf("files were read: changed %t, %v", changed, err)
+	}
+	for range 2 {
+		if got, err := c.get(nil); got != want || err != nil {
+			t.Errorf("got %p, %v", got, err)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times for 2 connections", asked)
 	}
 }
 

@@ -5,6 +5,7 @@ package ingest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,7 +24,10 @@ const maxBatchBytes = wire.HeaderSize + wire.MaxBody + wire.MaxPayload
 
 // Offsets reads how far the streams of a cluster have come.
 type Offsets interface {
-	// Offsets returns the offsets of one cluster, by stream.
+	// Offset returns how far one epoch has come, or history.ErrNotFound.
+	Offset(ctx context.Context, cluster history.ClusterUID, stream telemetry.Stream, epoch telemetry.Epoch) (history.Offset, error)
+	// Offsets returns the newest offsets of one cluster, by stream, at most
+	// history.MaxEpochs of each.
 	Offsets(ctx context.Context, cluster history.ClusterUID) ([]history.Offset, error)
 }
 
@@ -116,6 +120,9 @@ type Config struct {
 	Listener net.Listener
 	// CertFile and KeyFile are PEM files. They are read again when they change.
 	CertFile, KeyFile string
+	// Certificate replaces the files: it is asked at each connection, as
+	// tls.Config.GetCertificate is.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Appender stores batches.
 	Appender history.Appender
 	// Offsets reads what is stored.
@@ -153,7 +160,7 @@ func (c *Config) complete() error {
 	switch {
 	case c.Addr == "" && c.Listener == nil:
 		return errors.New("checking the ingest configuration: an address is required")
-	case c.CertFile == "" || c.KeyFile == "":
+	case c.Certificate == nil && (c.CertFile == "" || c.KeyFile == ""):
 		return errors.New("checking the ingest configuration: a certificate and its key are required")
 	case c.Appender == nil || c.Offsets == nil || c.Members == nil || c.Reviewer == nil || c.Registerer == nil:
 		return errors.New("checking the ingest configuration: Appender, Offsets, Members, Reviewer and Registerer are required")

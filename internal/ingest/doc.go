@@ -7,19 +7,26 @@
 // # Protocol
 //
 // POST /v1/streams/{stream}/batches takes one batch of internal/wire with the
-// Content-Type wire.ContentType. GET /v1/offsets tells how far the streams of the
-// caller's cluster have come, for an agent that lost its state. Both paths may be
-// prefixed with /v1/clusters/{cluster}, which is checked and decides nothing.
+// Content-Type wire.ContentType. Each epoch of a stream is a sequence of its own,
+// and several may come side by side.
+//
+// GET /v1/offsets?stream=NAME&epoch=N tells how far an epoch of the caller's cluster
+// has come, which is 0 for one that is not known. Without stream and epoch it tells of
+// the newest epochs, at most history.MaxEpochs of each stream: one that is missing there
+// may be known all the same.
+//
+// Both paths may be prefixed with /v1/clusters/{cluster}, which is checked and
+// decides nothing.
 //
 // Answers are JSON, see Reply; every one but Stored, Duplicate and Offsets has a
 // Reason to act upon:
 //
 //	200  Stored, Duplicate   {"acked":n} or {"acked":n,"quarantined":k}
-//	400  Malformed, Checksum, TrailingBytes, StreamMismatch, InvalidBatch
+//	400  Malformed, Checksum, TrailingBytes, StreamMismatch, InvalidBatch, InvalidQuery
 //	401  Unauthenticated     get a new token
 //	403  ClusterUnknown, NotAccepted, IdentityConflict, Contradiction
 //	408  SlowBody
-//	409  Gap {"expected":n}, StaleEpoch {"epoch":n}, Mismatch
+//	409  Gap {"expected":n}, Mismatch
 //	413  BodyTooLarge, BatchTooLarge: send it in two halves
 //	415  UnsupportedMediaType, UnsupportedVersion
 //	429  RateLimited, ClusterBusy, with Retry-After in seconds

@@ -121,16 +121,17 @@ func (f *fakeStore) Append(ctx context.Context, cluster history.ClusterUID, batc
 		return history.Ack{}, f.err
 	}
 	key := telemetry.Key{ClusterUID: string(cluster), Stream: batch.Stream, Epoch: batch.Epoch}
-	for other := range f.offsets {
-		if other.ClusterUID == key.ClusterUID && other.Stream == key.Stream && other.Epoch > key.Epoch {
-			return history.Ack{}, &history.StaleEpochError{Current: other.Epoch, Got: key.Epoch}
-		}
-	}
 	last := f.offsets[key]
 	if batch.FirstSeq > last+1 {
 		return history.Ack{}, &history.GapError{Expected: last + 1, Got: batch.FirstSeq}
 	}
-	return f.apply(key, last, batch, refused)
+	ack, err := f.apply(key, last, batch, refused)
+	for other := range f.offsets {
+		if err == nil && last == 0 && other.ClusterUID == key.ClusterUID && other.Stream == key.Stream && other.Epoch < key.Epoch {
+			ack.NewEpoch = true
+		}
+	}
+	return ack, err
 }
 
 func (f *fakeStore) apply(key telemetry.Key, last uint64, batch telemetry.Batch, refused []history.Refused) (history.Ack, error) {
@@ -166,6 +167,17 @@ func (f *fakeStore) apply(key telemetry.Key, last uint64, batch telemetry.Batch,
 	ack.LastSeq = max(last, batch.LastSeq)
 	f.offsets[key] = ack.LastSeq
 	return ack, nil
+}
+
+func (f *fakeStore) Offset(_ context.Context, cluster history.ClusterUID, stream telemetry.Stream, epoch telemetry.Epoch) (history.Offset, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := telemetry.Key{ClusterUID: string(cluster), Stream: stream, Epoch: epoch}
+	last, ok := f.offsets[key]
+	if !ok && f.err == nil {
+		return history.Offset{}, fmt.Errorf("reading an offset: %w", history.ErrNotFound)
+	}
+	return history.Offset{Key: key, LastSeq: last}, f.err
 }
 
 func (f *fakeStore) Offsets(_ context.Context, cluster history.ClusterUID) ([]history.Offset, error) {

@@ -6,6 +6,7 @@ package ingest
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -62,16 +63,22 @@ func FuzzHandler(f *testing.F) {
 	})
 }
 
-// FuzzIdentity looks for a user or a token that is taken for a cluster it is not.
+// FuzzIdentity looks for a user or a token that is taken for a cluster it is not,
+// and for a query that is taken for an epoch that there cannot be.
 func FuzzIdentity(f *testing.F) {
 	f.Add(userPrefix+"a"+userSuffix, tokenOf("a", "sig"))
 	f.Add(userPrefix+"a:agent"+userSuffix, "a.b.c")
+	f.Add("", "stream=events&epoch=1")
+	f.Add("", "stream=events&epoch=18446744073709551615&stream=sli;%")
 	f.Fuzz(func(t *testing.T, user, token string) {
 		if cluster, ok := clusterOfUser(user); ok && user != userPrefix+cluster+userSuffix {
 			t.Errorf("%q is taken for %q", user, cluster)
 		}
 		claimsAgent(token)
 		parseRoute(token)
+		if q, ok := parseOffsetQuery(token); ok && q != (offsetQuery{}) && (!q.stream.Known() || q.epoch == 0 || q.epoch > math.MaxInt64) {
+			t.Errorf("%q is taken for %+v", token, q)
+		}
 		bearerToken(http.Header{"Authorization": {token}})
 	})
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -124,11 +123,12 @@ func (s *Server) reply(x *exchange, a answer, hasBody bool) {
 	}
 }
 
-// blamesCluster says whether a refusal lies with the cluster rather than the hub.
+// blamesCluster says whether a refusal lies with the cluster and sending again does
+// not cure it.
 func blamesCluster(reason Reason) bool {
 	switch reason {
 	case ReasonStored, ReasonDuplicate, ReasonOffsets, ReasonGap, ReasonHubBusy, ReasonStoreUnavailable, ReasonAuthUnavailable,
-		ReasonIdentityPending, ReasonShuttingDown:
+		ReasonIdentityPending, ReasonShuttingDown, ReasonRateLimited, ReasonClusterBusy, ReasonChecksum, ReasonSlowBody:
 		return false
 	default:
 		return true
@@ -176,23 +176,4 @@ func (s *Server) authenticate(ctx context.Context, x *exchange) answer {
 		return because(ReasonContradiction)
 	}
 	return answer{}
-}
-
-// offsets answers GET /v1/offsets.
-func (s *Server) offsets(ctx context.Context, x *exchange) answer {
-	ctx, cancel := context.WithTimeout(ctx, s.config.Timeouts.Store)
-	defer cancel()
-	found, err := s.config.Offsets.Offsets(ctx, history.ClusterUID(x.uid))
-	if err != nil {
-		if !errors.Is(err, history.ErrUnavailable) {
-			s.log.Error(err, "Reading offsets failed", "cluster", x.cluster)
-		}
-		return because(ReasonStoreUnavailable)
-	}
-	a := because(ReasonOffsets)
-	a.body.Offsets = make([]StreamOffset, 0, len(found))
-	for _, o := range found {
-		a.body.Offsets = append(a.body.Offsets, StreamOffset{Stream: o.Key.Stream.String(), Epoch: uint64(o.Key.Epoch), Acked: o.LastSeq})
-	}
-	return a
 }

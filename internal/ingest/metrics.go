@@ -69,7 +69,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget) (*metrics, error) {
 		connections:  prometheus.NewGauge(gaugeOpts("connections", "Open connections.")),
 		turnedAway:   counter("connections_refused_total", "Connections that were closed because there are too many."),
 		strangers:    counter("connections_unauthenticated_total", "Connections that were closed because nobody authenticated in time."),
-		epochs:       counter("epochs_total", "Epochs that replaced an earlier one: spools that were lost."),
+		epochs:       counter("epochs_total", "Epochs that began after another one of their stream."),
 		certificates: counters("certificate_reads_total", "Certificates that were read because their files changed.", "result"),
 		accepted: prometheus.NewGaugeVec(gaugeOpts("last_accepted_timestamp_seconds",
 			"When this replica stored the last records of a cluster, in Unix time."), []string{"cluster"}),

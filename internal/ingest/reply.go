@@ -30,6 +30,7 @@ const (
 	ReasonTrailingBytes        Reason = "TrailingBytes"
 	ReasonStreamMismatch       Reason = "StreamMismatch"
 	ReasonInvalidBatch         Reason = "InvalidBatch"
+	ReasonInvalidQuery         Reason = "InvalidQuery"
 	ReasonUnauthenticated      Reason = "Unauthenticated"
 	ReasonClusterUnknown       Reason = "ClusterUnknown"
 	ReasonNotAccepted          Reason = "NotAccepted"
@@ -39,7 +40,6 @@ const (
 	ReasonMethodNotAllowed     Reason = "MethodNotAllowed"
 	ReasonSlowBody             Reason = "SlowBody"
 	ReasonGap                  Reason = "Gap"
-	ReasonStaleEpoch           Reason = "StaleEpoch"
 	ReasonMismatch             Reason = "Mismatch"
 	ReasonBodyTooLarge         Reason = "BodyTooLarge"
 	ReasonBatchTooLarge        Reason = "BatchTooLarge"
@@ -71,6 +71,7 @@ var reasons = map[Reason]reasonInfo{
 	ReasonTrailingBytes:        {status: http.StatusBadRequest, message: "the body goes on after the batch"},
 	ReasonStreamMismatch:       {status: http.StatusBadRequest, message: "the batch is of another stream than the path"},
 	ReasonInvalidBatch:         {status: http.StatusBadRequest, message: "the batch as a whole cannot be stored"},
+	ReasonInvalidQuery:         {status: http.StatusBadRequest, message: "stream and epoch go together, each once: the name of a stream and a number from 1 to 9223372036854775807"},
 	ReasonUnauthenticated:      {status: http.StatusUnauthorized, message: "a token of an agent for the audience atlhyper-ingest is required"},
 	ReasonClusterUnknown:       {status: http.StatusForbidden, message: "the cluster is not known to this hub"},
 	ReasonNotAccepted:          {status: http.StatusForbidden, message: "the cluster is not accepted"},
@@ -80,7 +81,6 @@ var reasons = map[Reason]reasonInfo{
 	ReasonMethodNotAllowed:     {status: http.StatusMethodNotAllowed, message: "the path is for another method"},
 	ReasonSlowBody:             {status: http.StatusRequestTimeout, message: "the body came too slowly"},
 	ReasonGap:                  {status: http.StatusConflict, message: "records before the batch are missing"},
-	ReasonStaleEpoch:           {status: http.StatusConflict, message: "the stream is in a later epoch"},
 	ReasonMismatch:             {status: http.StatusConflict, message: "mismatch: a stored sequence number came again with other content"},
 	ReasonBodyTooLarge:         {status: http.StatusRequestEntityTooLarge, message: "the body is larger than 4 MiB"},
 	ReasonBatchTooLarge:        {status: http.StatusRequestEntityTooLarge, message: "the batch exceeds a limit; send it in two halves"},
@@ -106,23 +106,23 @@ type Reply struct {
 	Acked *uint64 `json:"acked,omitempty"`
 	// Quarantined is how many records of the batch were set aside.
 	Quarantined int `json:"quarantined,omitempty"`
-	// Expected is the sequence number that the stream continues with: with Gap.
+	// Expected is the sequence number that the epoch continues with: with Gap.
 	Expected uint64 `json:"expected,omitempty"`
-	// Epoch is the epoch that the stream is in: with StaleEpoch.
-	Epoch uint64 `json:"epoch,omitempty"`
 	// Limit is the limit that is exceeded, such as "payload": with BatchTooLarge.
 	Limit wire.Limit `json:"limit,omitempty"`
-	// Offsets are the streams of the cluster: of GET /v1/offsets.
+	// Offsets are those of the cluster, or the one that was asked for: of GET
+	// /v1/offsets.
 	Offsets []StreamOffset `json:"offsets,omitempty"`
 }
 
-// StreamOffset says how far a stream has come.
+// StreamOffset says how far an epoch of a stream has come.
 type StreamOffset struct {
 	// Stream is its name.
 	Stream string `json:"stream"`
-	// Epoch is the epoch it is in.
+	// Epoch is one of the stream's.
 	Epoch uint64 `json:"epoch"`
-	// Acked is the last sequence number of the epoch that is accounted for.
+	// Acked is the last sequence number of the epoch that is accounted for; 0
+	// for an epoch of which nothing is known.
 	Acked uint64 `json:"acked"`
 }
 
@@ -149,9 +149,6 @@ func stored(ack history.Ack, err error) (a answer, known bool) {
 	}
 	if gap, ok := errors.AsType[*history.GapError](err); ok {
 		return answer{reason: ReasonGap, body: Reply{Expected: gap.Expected}}, true
-	}
-	if stale, ok := errors.AsType[*history.StaleEpochError](err); ok {
-		return answer{reason: ReasonStaleEpoch, body: Reply{Epoch: uint64(stale.Current)}}, true
 	}
 	switch {
 	case errors.Is(err, history.ErrContentMismatch):

@@ -65,7 +65,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		config: c, log: c.Log, budget: newBudget(c.Limits), decoder: decoder,
-		certs: certificates{certFile: c.CertFile, keyFile: c.KeyFile},
+		certs: certificates{issue: c.Certificate, certFile: c.CertFile, keyFile: c.KeyFile},
 	}
 	if s.metrics, err = newMetrics(c.Registerer, s.budget); err != nil {
 		decoder.Close()

@@ -53,9 +53,10 @@ const (
 	// KindHorizontalPodAutoscaler has no phase. Ready is the condition
 	// ScalingActive. NumberMinReplicas and NumberMaxReplicas are set.
 	KindHorizontalPodAutoscaler Kind = "HorizontalPodAutoscaler"
-	// KindConfigMap is sent with its names and nothing of its data.
+	// KindConfigMap is sent with its names and labels alone, and nothing of its data.
 	KindConfigMap Kind = "ConfigMap"
-	// KindSecret is sent with its names, its type, and nothing of its data.
+	// KindSecret is sent with its names and labels alone: neither its type nor
+	// anything of its data.
 	KindSecret Kind = "Secret"
 )
 

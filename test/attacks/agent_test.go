@@ -128,6 +128,7 @@ var _ = Describe("What an agent may not write although RBAC lets it try", func()
 		entryForCondition(v1alpha1.ClusterConditionAccepted), entryForCondition(v1alpha1.ClusterConditionConnected),
 		entryForCondition(v1alpha1.ClusterConditionAvailable), entryForCondition(v1alpha1.ClusterConditionAgentCompatible),
 		entryForCondition(v1alpha1.ClusterConditionDeleting), entryForCondition(v1alpha1.ClusterConditionMetricsFlowing),
+		entryForCondition(v1alpha1.ClusterConditionDegraded), entryForCondition(v1alpha1.ClusterConditionClockSynced),
 		entryForCondition("Invented"),
 	)
 

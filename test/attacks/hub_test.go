@@ -65,6 +65,14 @@ var _ = Describe("A stolen credential of the hub", func() {
 				"apiVersion": "v1", "kind": "Secret", "metadata": object{"generateName": "agent-join-"}, "type": "Opaque",
 			}),
 			Entry("another namespace", post, in("default", "secrets"), secretObject("agent-session")),
+			Entry("one of its own", post, in(hubNamespace, "secrets"), secretObject("agent-session")),
+			Entry("the ingest authority as a token", post, in(hubNamespace, "secrets"), accountSecret("atlhyper-ingest-ca", hubAccount)),
+			Entry("the ingest authority elsewhere", post, in("kube-system", "secrets"), secretObject("atlhyper-ingest-ca")),
+			Entry("an ingest authority of another name", post, in(hubNamespace, "secrets"), object{
+				"apiVersion": "v1", "kind": "Secret", "metadata": object{"generateName": "atlhyper-ingest-ca"}, "type": "Opaque",
+			}),
+			Entry("replacing the ingest authority", patch, in(hubNamespace, "secrets/atlhyper-ingest-ca"), object{"stringData": object{"tls.key": "mine"}}),
+			Entry("deleting the ingest authority", del, in(hubNamespace, "secrets/atlhyper-ingest-ca"), nil),
 			Entry("overwriting one of a user", patch, in("default", "secrets/secret-1"), object{"stringData": object{"a": "b"}}),
 			Entry("deleting one of a user", del, in("default", "secrets/secret-1"), nil),
 			Entry("deleting all of a user", del, in("default", "secrets"), nil),
@@ -195,6 +203,12 @@ var _ = Describe("The hub", func() {
 		Expect(admin.get(ctx, "/apis/coordination.k8s.io/v1/namespaces/"+hubNamespace+"/leases/"+hubserver.LeaderElectionID)).
 			To(beGranted(), "its election")
 		Expect(hub.patch(ctx, clustersPath+"/"+cluster+"?dryRun=All", object{})).To(beGranted(), "an unchanged object")
+		Expect(hub.create(ctx, "/api/v1/namespaces/"+hubNamespace+"/secrets?dryRun=All", secretObject(hubserver.IngestAuthority))).
+			To(beAnswered(409), "it made the authority of its ingest endpoint")
+		Expect(hub.create(ctx, "/apis/authentication.k8s.io/v1/tokenreviews", object{
+			"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+			"spec": object{"token": "invented", "audiences": []string{v1alpha1.IngestAudience}},
+		})).To(beGranted(), "whose a token is")
 		Expect(hub.create(ctx, "/apis/events.k8s.io/v1/namespaces/default/events", object{
 			"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": object{"name": "positive.1"},
 			"eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "reason": "Provisioned", "action": "Provision",
@@ -229,6 +243,10 @@ var _ = Describe("A protected cluster", func() {
 		Expect(admin.patch(ctx, path+"?dryRun=All", object{})).To(beGranted(), "a dry run of an unchanged object")
 		Expect(admin.patch(ctx, path, object{"spec": object{"protection": object{"deletion": "Allowed"}}})).To(beGranted())
 		Expect(admin.delete(ctx, path)).To(beGranted())
+		// Other specs go through everything that the API server has.
+		for _, gone := range []string{path, "/api/v1/namespaces/" + home("guarded")} {
+			Eventually(ctx, func() answer { return admin.get(ctx, gone) }).WithTimeout(2 * waitTimeout).Should(beAnswered(404))
+		}
 	})
 })
 

@@ -6,6 +6,7 @@ package attacks
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -32,6 +33,8 @@ func runHub(ctx context.Context, token string) {
 	config.RESTConfig.BearerToken = token
 	config.MetricsBindAddress, config.HealthProbeBindAddress = "0", "0"
 	config.AdvertiseURL = plane.Config().Host
+	config.Telemetry.DSN = "sqlite://" + filepath.Join(GinkgoT().TempDir(), "history.db")
+	config.Telemetry.IngestBindAddress = "127.0.0.1:0" // it makes its own authority
 	config.Version = "v0.1.0"
 
 	// The context of a setup node ends with the node.

@@ -24,6 +24,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
+	"github.com/atlhyper/atlhyper/internal/testing/database"
 	"github.com/atlhyper/atlhyper/internal/testing/fleet"
 	"github.com/atlhyper/atlhyper/internal/testing/process"
 )
@@ -41,8 +42,13 @@ const (
 var (
 	hub     fleet.Hub
 	replica *process.Process
-	members map[string]*member
-	api     client.Client
+	// postgres has the hub's history.
+	postgres *database.Server
+	// ingestOf is where each replica takes telemetry. Behind a Service it would be
+	// one address; here agents follow the leader's.
+	ingestOf = map[string]string{}
+	members  map[string]*member
+	api      client.Client
 )
 
 // member is a member cluster with its agent.
@@ -73,6 +79,12 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return hub.Stop() })
 	Expect(hub.Install(ctx)).To(Succeed())
+
+	postgres, err = database.Postgres(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(postgres.Close)
+	hub.DSN, err = postgres.NewDatabase(ctx)
+	Expect(err).NotTo(HaveOccurred())
 
 	sch := scheme.Scheme
 	Expect(v1alpha1.AddToScheme(sch)).To(Succeed())
@@ -111,7 +123,14 @@ spec:
 
 func startReplica(ctx context.Context, name string) *process.Process {
 	GinkgoHelper()
-	p, err := hub.StartReplica(ctx, name, "--leader-elect=true")
+	if ingestOf[name] == "" {
+		address, err := fleet.FreeAddress(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		ingestOf[name] = address
+	}
+	own := hub
+	own.IngestAddress = ingestOf[name]
+	p, err := own.StartReplica(ctx, name, "--leader-elect=true")
 	Expect(err).NotTo(HaveOccurred())
 	return p
 }

@@ -21,6 +21,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=atlhyper.io, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("ActiveAlert"):
 		return &apiv1alpha1.ActiveAlertApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AgentDelivery"):
+		return &apiv1alpha1.AgentDeliveryApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AgentInfo"):
 		return &apiv1alpha1.AgentInfoApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AlertActiveTime"):

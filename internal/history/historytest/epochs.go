@@ -199,6 +199,7 @@ func testReplayedDeletions(f *fixture) {
 		"stays": {}, "deleted": now, "known": now.Add(3 * time.Second), "missed": now.Add(3 * time.Second),
 		"late": now.Add(3 * time.Second), "ended": old.Add(6 * time.Second),
 	})
+	f.same("the history of deleted", f.steps("deleted"), []string{"0/4 upsert 0", "1/1 delete 0"})
 	f.same("the history of missed", f.steps("missed"), []string{"0/5 upsert 0", "1/4 delete 0"})
 	f.same("the history of late", f.steps("late"), []string{"0/9 upsert 0", "1/4 delete 0"})
 	f.same("the history of stays", f.steps("stays"), []string{"1/3 upsert 0"})

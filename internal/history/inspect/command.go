@@ -12,6 +12,7 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ type Option func(*program)
 // the command knows UIDs only, since that is what a store knows.
 func WithNames(names Names) Option { return func(p *program) { p.names = names } }
 
+// WithDefaultDSN names the store to read when neither --dsn nor DSNVariable does.
+func WithDefaultDSN(dsn string) Option { return func(p *program) { p.fallback = dsn } }
+
 // WithClock replaces the clock and the local time zone.
 func WithClock(now func() time.Time, local *time.Location) Option {
 	return func(p *program) { p.now, p.local = now, local }
@@ -74,6 +78,7 @@ type program struct {
 	local   *time.Location
 
 	dsn      string
+	fallback string
 	output   string
 	utc      bool
 	limit    int
@@ -145,7 +150,7 @@ func (p *program) subcommand(name, short, example string, do func(context.Contex
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dsn := p.dsn
 			if dsn == "" {
-				dsn = os.Getenv(DSNVariable)
+				dsn = cmp.Or(os.Getenv(DSNVariable), p.fallback)
 			}
 			return redact(p.run(cmd.Context(), dsn, do), dsn)
 		},

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
@@ -46,12 +47,15 @@ func (s *Store) appendBatch(ctx context.Context, cluster history.ClusterUID, bat
 	if err := a.prepare(ctx); err != nil {
 		return history.Ack{}, err
 	}
+	crash.At("store.append.prepared")
 	var ack history.Ack
 	err = s.transact(ctx, func(t *txn) error {
 		a.t = t
 		ack, err = a.run()
+		crash.At("store.append.before-commit")
 		return err
 	})
+	crash.At("store.append.after-commit")
 	return ack, err
 }
 
@@ -141,9 +145,11 @@ func (a *appending) run() (history.Ack, error) {
 	if len(rest) == 0 {
 		return ack, nil
 	}
+	crash.At("store.append.before-rows")
 	if ack.Stored, ack.Quarantined, err = a.store(rest); err != nil {
 		return ack, err
 	}
+	crash.At("store.append.after-rows")
 	return ack, a.move(at, rest)
 }
 

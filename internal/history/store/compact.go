@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/history/chunk"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
@@ -69,9 +70,11 @@ func (s *Store) compactHour(ctx context.Context, node, hour int64) (int64, error
 		if err := saveHour(t, node, hour, samples); err != nil {
 			return err
 		}
+		crash.At("store.compact.before-delete")
 		rows, err = t.affected("DELETE FROM node_samples WHERE node_id = ? AND at_ms >= ? AND at_ms < ?", node, hour, hour+hourMS)
 		return err
 	}, s.repeatable())
+	crash.At("store.compact.after-hour")
 	return rows, err
 }
 

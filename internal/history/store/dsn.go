@@ -61,6 +61,13 @@ func parseURL(dsn string) (*url.URL, error) {
 	return u, nil
 }
 
+// CheckDSN says what is wrong with a DSN, as far as that can be told without
+// connecting. Its errors do not show it.
+func CheckDSN(dsn string) error {
+	_, err := parseDSN(dsn)
+	return err
+}
+
 // Redact returns the DSN for people to read: without its password.
 func Redact(dsn string) string {
 	a, err := parseDSN(dsn)

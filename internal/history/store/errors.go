@@ -63,7 +63,7 @@ func judge(d dialect, err error) verdict {
 func ours(err error) bool {
 	for _, target := range []error{
 		history.ErrNotFound, history.ErrUnavailable, history.ErrInvalidQuery, history.ErrInvalidBatch, history.ErrContentMismatch,
-		history.ErrStaleEpoch, history.ErrSchemaTooNew, history.ErrLocked,
+		history.ErrSchemaTooNew, history.ErrLocked,
 	} {
 		if errors.Is(err, target) {
 			return true

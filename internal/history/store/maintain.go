@@ -14,6 +14,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/history"
 )
 
@@ -83,6 +84,7 @@ func (s *Store) expiries(now time.Time) []expiry {
 func (s *Store) expire(ctx context.Context, now time.Time) (history.TaskReport, error) {
 	var report history.TaskReport
 	for _, e := range s.expiries(now) {
+		crash.At("store.expire.between-tables")
 		out, err := s.d.expire(ctx, s.write.WithContext(ctx), e)
 		report.Done += out.partitions
 		report.Rows += out.rows
@@ -169,6 +171,7 @@ func sumHour(t *txn, route, hour int64, keep bool) (int64, error) {
 			return 0, err
 		}
 	}
+	crash.At("store.sums.before-unmark")
 	return int64(total.slices), t.exec("DELETE FROM sli_dirty WHERE route_id = ? AND start_ms = ?", route, hour) //nolint:gosec // at most 60
 }
 

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/atlhyper/atlhyper/internal/crash"
 	"github.com/atlhyper/atlhyper/internal/history"
 )
 
@@ -94,6 +95,7 @@ func (s *Store) applyMigrations(ctx context.Context, all []migration) (err error
 	if _, err := conn.ExecContext(ctx, createMigrations); err != nil {
 		return err
 	}
+	crash.At("store.migrate.begun")
 	applied, err := appliedMigrations(ctx, conn)
 	if err != nil {
 		return err
@@ -110,6 +112,7 @@ func (s *Store) applyMigrations(ctx context.Context, all []migration) (err error
 			continue
 		}
 		err := s.d.migrate(ctx, conn, m.script, func(tx *sql.Tx) error {
+			crash.At("store.migrate.before-record")
 			// The values are ours and plain, and dialects differ in placeholders.
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO schema_migrations (version, name, checksum, applied_ms) VALUES (%d, '%s', '%s', %d)",
 				m.version, m.name, m.checksum, s.now().UnixMilli()))
@@ -118,6 +121,7 @@ func (s *Store) applyMigrations(ctx context.Context, all []migration) (err error
 		if err != nil {
 			return fmt.Errorf("applying migration %d (%s): %w", m.version, m.name, err)
 		}
+		crash.At("store.migrate.applied")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
+
+	"github.com/atlhyper/atlhyper/internal/crash"
 )
 
 // ensure makes partitions that are missing. CREATE ... PARTITION OF would lock
@@ -52,6 +54,7 @@ func (*pgDialect) makePartition(ctx context.Context, db *gorm.DB, s slot) (creat
 				return err
 			}
 		}
+		crash.At("store.partition.before-attach")
 		return tx.Exec(fmt.Sprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d)", s.table, s.name(), s.start, s.end())).Error
 	})
 	return created, err
@@ -117,5 +120,6 @@ func dropPartition(ctx context.Context, db *gorm.DB, s slot) error {
 	if err != nil {
 		return err
 	}
+	crash.At("store.partition.detached")
 	return db.WithContext(ctx).Exec("DROP TABLE IF EXISTS " + s.name()).Error
 }

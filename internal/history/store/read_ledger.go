@@ -96,6 +96,21 @@ func (s *Store) Clusters(ctx context.Context) ([]history.ClusterUID, error) {
 	return uids, wrap(s.d, "reading the clusters", err)
 }
 
+// LastStored implements history.FreshnessReader.
+func (s *Store) LastStored(ctx context.Context) (map[history.ClusterUID]time.Time, error) {
+	var rows []struct {
+		UID    history.ClusterUID
+		Latest int64
+	}
+	err := s.read.WithContext(ctx).Table("ingest_offsets AS o").Joins("JOIN clusters AS c ON c.id = o.cluster_id").
+		Select("c.uid AS uid, MAX(o.updated_ms) AS latest").Group("c.uid").Find(&rows).Error
+	stored := make(map[history.ClusterUID]time.Time, len(rows))
+	for _, r := range rows {
+		stored[r.UID] = moment(r.Latest)
+	}
+	return stored, wrap(s.d, "reading when clusters were heard last", err)
+}
+
 type gapRow struct {
 	ID      int64
 	Stream  uint8

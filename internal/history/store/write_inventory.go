@@ -141,8 +141,15 @@ func (a *appending) changeObjects(records []*telemetry.Record, objects map[strin
 		delta := r.Payload.(*telemetry.ObjectDelta) //nolint:forcetypeassert // chosen by storeInventory
 		o := objects[delta.UID]
 		if o.delta != nil && a.version(r.Seq).before(o.seen) {
+			unknown, detail := o.first == 0, o.detail
 			if a.applyLate(o, r, delta, &d, late) {
 				changes = append(changes, a.changeRow(r, delta, packObject(delta)))
+			}
+			if unknown && o.first > 0 && o.gone >= a.oldestChange() {
+				// Its deletion came before anybody knew what was deleted.
+				changes = append(changes, []any{
+					a.cluster, o.gone, o.seen.epoch, o.seen.seq, delta.UID, string(delta.Kind), delta.Namespace, int64(telemetry.OpDelete), detail,
+				})
 			}
 			continue
 		}
@@ -152,13 +159,16 @@ func (a *appending) changeObjects(records []*telemetry.Record, objects map[strin
 		if f, ok := floors[delta.Kind]; ok && o.gone == 0 && o.seen.before(f.begin) {
 			// A snapshot that came before this has said already that it is gone.
 			o.gone, o.changed, o.seen = f.endMS, f.endMS, f.begin
-			if f.endMS >= a.now-a.s.retention.Changes.Milliseconds() {
+			if f.endMS >= a.oldestChange() {
 				changes = append(changes, a.goneRow(f.endMS, f.begin.epoch, f.endSeq, delta))
 			}
 		}
 	}
 	return changes
 }
+
+// oldestChange is when the oldest changes that are kept happened.
+func (a *appending) oldestChange() int64 { return a.now - a.s.retention.Changes.Milliseconds() }
 
 // applyDelta changes what is known of an object and reports whether it is
 // different from before. Deleting what is not there is only kept in mind, in case

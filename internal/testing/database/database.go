@@ -58,6 +58,36 @@ func (s *Server) dsn(name string) string {
 // Crash kills the server as a power failure would, without a chance to tidy up.
 func (s *Server) Crash() { s.process.Kill() }
 
+// Pause stops the server and all its children where they are, as a machine that
+// hangs does: connections stay and nobody answers. Resume lets them go on.
+func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
+
+// Resume lets a server that was paused go on.
+func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
+
+// signal sends a signal to the server, and then to its children: one that has stopped
+// has no new ones.
+func (s *Server) signal(sig syscall.Signal) error {
+	if err := s.process.Signal(sig); err != nil {
+		return fmt.Errorf("signalling the database server: %w", err)
+	}
+	pid := s.process.PID()
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return fmt.Errorf("finding the children of the database server: %w", err)
+	}
+	for _, child := range strings.Fields(string(children)) {
+		id, err := strconv.Atoi(child)
+		if err == nil {
+			err = syscall.Kill(id, sig)
+		}
+		if err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signalling a child of the database server: %w", err)
+		}
+	}
+	return nil
+}
+
 // Start starts a server that was crashed or stopped, at its old address.
 func (s *Server) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
@@ -125,10 +155,10 @@ func (s *Server) wait(ctx context.Context) error {
 	}
 }
 
-// prepare makes a folder that belongs to who will run the server, and returns how
-// to run a program as them.
-func prepare(kind string) (dir string, as func(program string, args ...string) (string, []string), err error) {
-	dir, err = os.MkdirTemp("", "atlhyper-"+kind+"-")
+// prepare makes a folder inside another one, "" for that of temporary files, which
+// belongs to who will run the server, and returns how to run a program as them.
+func prepare(parent, kind string) (dir string, as func(program string, args ...string) (string, []string), err error) {
+	dir, err = os.MkdirTemp(parent, "atlhyper-"+kind+"-")
 	if err != nil {
 		return "", nil, fmt.Errorf("making a folder for %s: %w", kind, err)
 	}

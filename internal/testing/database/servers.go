@@ -21,12 +21,18 @@ import (
 // Postgres starts a Postgres server with the given settings, such as
 // "max_connections=20", on top of defaults that keep what a commit promises. The
 // caller has to Close it.
-func Postgres(ctx context.Context, settings ...string) (_ *Server, err error) {
+func Postgres(ctx context.Context, settings ...string) (*Server, error) {
+	return PostgresIn(ctx, "", settings...)
+}
+
+// PostgresIn is Postgres with its folder inside another one, such as a disk of its
+// own.
+func PostgresIn(ctx context.Context, parent string, settings ...string) (_ *Server, err error) {
 	bin, err := binaries(ctx, "postgres")
 	if err != nil {
 		return nil, err
 	}
-	dir, as, err := prepare("postgres")
+	dir, as, err := prepare(parent, "postgres")
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +87,7 @@ func MariaDB(ctx context.Context, settings ...string) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, as, err := prepare("mariadb")
+	dir, as, err := prepare("", "mariadb")
 	if err != nil {
 		return nil, err
 	}

@@ -12,9 +12,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/client-go/rest"
@@ -131,7 +133,42 @@ func (c Cluster) accountKubeconfig(ctx context.Context, account string) (string,
 }
 
 // Hub is a hub cluster.
-type Hub struct{ Cluster }
+type Hub struct {
+	Cluster
+
+	// DSN is where the hub keeps history; it keeps none when empty.
+	DSN string
+	// IngestAddress is where the hub takes telemetry, such as one of FreeAddress.
+	// Required when DSN is set.
+	IngestAddress string
+}
+
+// FreeAddress returns an address on loopback that nobody listened on a moment ago.
+// It is for programs whose address has to be known before they start.
+func FreeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("looking for a free address: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// telemetryArgs are the flags about history and ingest. The DSN is in a file: it
+// may have a password.
+func (h Hub) telemetryArgs() ([]string, error) {
+	if h.DSN == "" {
+		return []string{"--dsn=none"}, nil
+	}
+	path := filepath.Join(h.Dir, "dsn")
+	if err := os.WriteFile(path, []byte(h.DSN), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the DSN: %w", err)
+	}
+	return []string{
+		"--dsn-file=" + path,
+		"--ingest-bind-address=" + h.IngestAddress,
+		"--ingest-url=https://" + h.IngestAddress,
+	}, nil
+}
 
 // Install applies what a hub cluster gets but the Deployment, whose place
 // processes on this machine take.
@@ -160,16 +197,20 @@ func (h Hub) StartReplica(ctx context.Context, name string, args ...string) (*pr
 	if err != nil {
 		return nil, err
 	}
+	telemetry, err := h.telemetryArgs()
+	if err != nil {
+		return nil, err
+	}
 	return process.Start(process.Spec{
 		Path: filepath.Join(h.Programs.AtlHyper, "hub"),
-		Args: append([]string{
+		Args: slices.Concat([]string{
 			"--kubeconfig=" + kubeconfig,
 			"--health-probe-bind-address=127.0.0.1:0",
 			"--metrics-bind-address=127.0.0.1:0",
 			"--advertise-url=" + h.Config().Host,
 			"--advertise-ca-file=" + filepath.Join(h.Dir, "ca.crt"),
 			"--log-format=console",
-		}, args...),
+		}, telemetry, args),
 		Env: []string{"POD_NAME=" + name},
 		Log: filepath.Join(h.Dir, name+".log"),
 	})
@@ -210,6 +251,7 @@ func (m Member) StartAgent(ctx context.Context, joinFolder string, args ...strin
 		Args: append([]string{
 			"--kubeconfig=" + kubeconfig,
 			"--join-dir=" + joinFolder,
+			"--spool-dir=" + filepath.Join(m.Dir, "spool"),
 			"--health-probe-bind-address=127.0.0.1:0",
 			"--log-format=console",
 		}, args...),

@@ -55,6 +55,21 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.atlhyper.atlhyper.api.v1alpha1.SuppressedBy
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AgentCleanup
   scalar: string
+- name: com.github.atlhyper.atlhyper.api.v1alpha1.AgentDelivery
+  map:
+    fields:
+    - name: backlogSeconds
+      type:
+        scalar: numeric
+    - name: droppedRecords
+      type:
+        scalar: numeric
+    - name: failingSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: problem
+      type:
+        scalar: string
 - name: com.github.atlhyper.atlhyper.api.v1alpha1.AgentInfo
   map:
     fields:
@@ -64,6 +79,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.atlhyper.atlhyper.api.v1alpha1.RemoteAction
           elementRelationship: associative
+    - name: delivery
+      type:
+        namedType: com.github.atlhyper.atlhyper.api.v1alpha1.AgentDelivery
     - name: startedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

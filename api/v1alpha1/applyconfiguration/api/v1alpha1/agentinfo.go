@@ -21,6 +21,9 @@ type AgentInfoApplyConfiguration struct {
 	StartedAt *v1.Time `json:"startedAt,omitempty"`
 	// capabilities are the remote actions that the member cluster allows.
 	Capabilities []apiv1alpha1.RemoteAction `json:"capabilities,omitempty"`
+	// delivery says what keeps the agent's telemetry from the hub's history.
+	// Unset while everything is delivered and nothing was given up.
+	Delivery *AgentDeliveryApplyConfiguration `json:"delivery,omitempty"`
 }
 
 // AgentInfoApplyConfiguration constructs a declarative configuration of the AgentInfo type for use with
@@ -52,5 +55,13 @@ func (b *AgentInfoApplyConfiguration) WithCapabilities(values ...apiv1alpha1.Rem
 	for i := range values {
 		b.Capabilities = append(b.Capabilities, values[i])
 	}
+	return b
+}
+
+// WithDelivery sets the Delivery field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Delivery field is set to the value of the last call.
+func (b *AgentInfoApplyConfiguration) WithDelivery(value *AgentDeliveryApplyConfiguration) *AgentInfoApplyConfiguration {
+	b.Delivery = value
 	return b
 }

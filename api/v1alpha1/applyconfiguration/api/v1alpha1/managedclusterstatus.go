@@ -17,9 +17,9 @@ import (
 // Written only when something shown here changes.
 type ManagedClusterStatusApplyConfiguration struct {
 	// conditions say, each with a reason and a message, how the cluster is:
-	// Ready, Accepted, Connected, Available, AgentCompatible (and Deleting,
-	// Reconciling, Stalled while true) from the hub; APIServerHealthy,
-	// NodesHealthy and InventorySynced from the agent.
+	// Ready, Accepted, Connected, Available, AgentCompatible, MetricsFlowing and
+	// ClockSynced (and Degraded, Deleting, Reconciling, Stalled while true) from
+	// the hub; APIServerHealthy, NodesHealthy and InventorySynced from the agent.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the hub has acted
 	// on, -1 before it has seen the object.
