@@ -110,7 +110,8 @@ func TestShippedManifests(t *testing.T) {
 		"Namespace " + v1alpha1.MemberNamespace, "ServiceAccount " + v1alpha1.MemberAgent,
 		"ClusterRole " + v1alpha1.MemberAgent, "ClusterRoleBinding " + v1alpha1.MemberAgent,
 		"Role " + v1alpha1.MemberAgent, "RoleBinding " + v1alpha1.MemberAgent,
-		"Secret " + v1alpha1.MemberSessionSecret, "Deployment " + v1alpha1.MemberAgent, "Secret " + v1alpha1.MemberJoinSecret,
+		"Secret " + v1alpha1.MemberSessionSecret, "Secret " + v1alpha1.MemberNodesSecret, "Service " + v1alpha1.MemberAgent,
+		"Deployment " + v1alpha1.MemberAgent, "Secret " + v1alpha1.MemberJoinSecret,
 	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("objects (-want +got):\n%s", diff)

@@ -25,8 +25,8 @@ const FieldManager = "kubectl-atlhyper"
 const (
 	// ExitOK means that the command did what it was asked.
 	ExitOK = 0
-	// ExitFailure means that it did not, or that `status --exit-code` found a
-	// cluster that is not available.
+	// ExitFailure means that it did not, that `status --exit-code` found a cluster
+	// that is not available, or that `analyze --exit-code` found an anomaly.
 	ExitFailure = 1
 )
 
@@ -43,7 +43,7 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.Is(err, errNotAvailable):
+	case errors.Is(err, errNotAvailable), errors.Is(err, errAnomalies):
 		return ExitFailure
 	default:
 		fmt.Fprintf(streams.ErrOut, "error: %s\n", sanitizeLines(err.Error()))
@@ -88,6 +88,7 @@ kubectl_complete-atlhyper into the PATH that contains:
 		newJoinCommand(f, streams),
 		newAcceptCommand(f, streams),
 		newStatusCommand(f, streams),
+		newAnalyzeCommand(streams),
 		newVersionCommand(streams),
 	)
 	return cmd

@@ -76,7 +76,7 @@ func (s *Server) signal(sig syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("finding the children of the database server: %w", err)
 	}
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		id, err := strconv.Atoi(child)
 		if err == nil {
 			err = syscall.Kill(id, sig)

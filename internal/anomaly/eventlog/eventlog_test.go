@@ -1,0 +1,143 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+package eventlog_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/atlhyper/atlhyper/internal/anomaly/eventlog"
+	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
+)
+
+var (
+	start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+	pod   = facts.Ref{Kind: facts.KindPod, Namespace: "default", Name: "web"}
+)
+
+func event(name, reason string, count int32, first, last time.Duration) *facts.Event {
+	return &facts.Event{
+		Meta:      facts.Meta{Ref: facts.Ref{Kind: facts.KindEvent, Namespace: "default", Name: name}, UID: name},
+		Regarding: pod, Reason: reason, Message: reason + " of " + name, Warning: true, Count: count, First: start.Add(first), Last: start.Add(last),
+	}
+}
+
+const minute = time.Minute
+
+func TestAsk(t *testing.T) {
+	query := &eventlog.Query{Reasons: []string{"Unhealthy"}, Window: 5 * minute, AtLeast: 3}
+	cases := map[string]struct {
+		events []*facts.Event
+		at     time.Duration
+		want   eventlog.Heard
+		ok     bool
+	}{
+		"nothing": {},
+		"too few": {events: []*facts.Event{event("a", "Unhealthy", 2, 0, 0)}, at: minute},
+		"enough at once": {
+			events: []*facts.Event{event("a", "Unhealthy", 3, 0, minute)}, at: 2 * minute, ok: true,
+			want: eventlog.Heard{Count: 3, First: start, Last: start.Add(minute), Began: start, Until: start.Add(6 * minute), Reason: "Unhealthy", Message: "Unhealthy of a"},
+		},
+		"one after the other": {
+			events: []*facts.Event{event("a", "Unhealthy", 1, 0, 0), event("a", "Unhealthy", 2, 0, minute), event("a", "Unhealthy", 3, 0, 2*minute)},
+			at:     3 * minute, ok: true,
+			want: eventlog.Heard{Count: 3, First: start, Last: start.Add(2 * minute), Began: start, Until: start.Add(5 * minute), Reason: "Unhealthy", Message: "Unhealthy of a"},
+		},
+		"the same again says nothing": {
+			events: []*facts.Event{event("a", "Unhealthy", 2, 0, 0), event("a", "Unhealthy", 2, 0, 0), event("a", "Unhealthy", 2, 0, 0)}, at: minute,
+		},
+		"several objects of events": {
+			events: []*facts.Event{event("a", "Unhealthy", 1, 0, 0), event("b", "Unhealthy", 2, minute, minute)}, at: 2 * minute, ok: true,
+			want: eventlog.Heard{Count: 3, First: start, Last: start.Add(minute), Began: start, Until: start.Add(5 * minute), Reason: "Unhealthy", Message: "Unhealthy of b"},
+		},
+		"one that began long ago": {
+			events: []*facts.Event{event("a", "Unhealthy", 9, 0, 20*minute)}, at: 21 * minute, ok: true,
+			want: eventlog.Heard{Count: 9, First: start.Add(20 * minute), Last: start.Add(20 * minute), Began: start, Until: start.Add(25 * minute), Reason: "Unhealthy", Message: "Unhealthy of a"},
+		},
+		"other reasons":      {events: []*facts.Event{event("a", "Killing", 9, 0, 0)}, at: minute},
+		"outside the window": {events: []*facts.Event{event("a", "Unhealthy", 9, 0, 0)}, at: 5 * minute},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			log := eventlog.New()
+			for _, e := range tc.events {
+				log.Put(e, e.Last)
+			}
+			got, ok := log.Ask(pod, query, start.Add(tc.at))
+			if diff := cmp.Diff(tc.want, got); diff != "" || ok != tc.ok {
+				t.Errorf("heard: %t (-want +got):\n%s", ok, diff)
+			}
+		})
+	}
+}
+
+func TestEventsAreForgotten(t *testing.T) {
+	log := eventlog.New()
+	for n := range 100 {
+		log.Put(event(fmt.Sprint(n), "Unhealthy", 1, 0, 0), start)
+	}
+	query := &eventlog.Query{Reasons: []string{"Unhealthy"}, Window: 3 * time.Hour}
+	if h, ok := log.Ask(pod, query, start); !ok || h.Count != 32 {
+		t.Errorf("%d are remembered, 32 of an object are enough", h.Count)
+	}
+	later := event("later", "Killing", 1, 2*time.Hour, 2*time.Hour)
+	log.Put(later, later.Last)
+	if h, ok := log.Ask(pod, query, later.Last); ok {
+		t.Errorf("heard of %d after an hour", h.Count)
+	}
+	if !log.Near(pod, []string{"Killing"}, later.Last.Add(-20*time.Second), 30*time.Second) || log.Near(pod, []string{"Killing"}, later.Last.Add(-minute), 30*time.Second) {
+		t.Error("near is not within the time before and after")
+	}
+	log.Forget(pod)
+	if log.Near(pod, []string{"Killing"}, later.Last, time.Hour) {
+		t.Error("an object that is gone is remembered")
+	}
+}
+
+func TestStorm(t *testing.T) {
+	kind := eventlog.Kind{Namespace: "default", Reason: "BackOff"}
+	t.Run("out of the blue", func(t *testing.T) {
+		log := eventlog.New()
+		for n := range 51 {
+			now := start.Add(time.Duration(n) * time.Second)
+			if _, ok := log.Storm(kind, now); ok {
+				t.Fatalf("a storm after %d events", n)
+			}
+			e := event(fmt.Sprint(n), "BackOff", 1, time.Duration(n)*time.Second, time.Duration(n)*time.Second)
+			log.Put(e, now)
+		}
+		s, ok := log.Storm(kind, start.Add(minute))
+		if !ok || s.Count != 51 || s.Regarding != pod {
+			t.Errorf("storm: %t %+v", ok, s)
+		}
+		if _, ok := log.Storm(kind, start.Add(7*minute)); ok {
+			t.Error("it does not end")
+		}
+	})
+	t.Run("as usual", func(t *testing.T) {
+		log := eventlog.New()
+		// 100 every five minutes for an hour, then 120.
+		for n := range 13 {
+			count := int32(100)
+			if n == 12 {
+				count = 120
+			}
+			at := time.Duration(n) * 5 * minute
+			log.Put(event(fmt.Sprint(n), "BackOff", count, at, at), start.Add(at))
+		}
+		if s, ok := log.Storm(kind, start.Add(time.Hour)); ok {
+			t.Errorf("a storm of %.0f though %.0f are usual", s.Count, s.Usual)
+		}
+	})
+	t.Run("one event that has been counted for hours", func(t *testing.T) {
+		log := eventlog.New()
+		log.Put(event("a", "BackOff", 600, 0, 50*minute), start.Add(50*minute))
+		if s, ok := log.Storm(kind, start.Add(51*minute)); ok {
+			t.Errorf("a storm of %.0f", s.Count)
+		}
+	})
+}

@@ -1,0 +1,369 @@
+// Copyright The AtlHyper Authors.
+// SPDX-License-Identifier: MIT
+
+package anomaly
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+
+	"github.com/atlhyper/atlhyper/internal/anomaly/catalogue"
+	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
+	"github.com/atlhyper/atlhyper/internal/anomaly/rules"
+	"github.com/atlhyper/atlhyper/internal/telemetry"
+)
+
+// incident is one anomaly, or what may become one: all objects that match a rule
+// for the same group.
+type incident struct {
+	key         rules.Key
+	rule        *catalogue.Rule
+	fingerprint string
+	// state is 0 until something holds.
+	state    telemetry.AnomalyState
+	severity telemetry.Severity
+	since    time.Time
+	raised   time.Time
+	// lastMatch is when something held last, and clearNow set when what is left
+	// does not wait for KeepFiringFor.
+	lastMatch time.Time
+	clearNow  bool
+	members   map[facts.Ref]*member
+	edges     []edge
+
+	// told is the state that was announced last and toldCount the number with it;
+	// last is what was said.
+	told      telemetry.AnomalyState
+	toldCount uint32
+	last      telemetry.AnomalyTransition
+	withheld  bool
+	// holding is true while something matches at the moment, matched how many do.
+	holding bool
+	matched int
+	// waitsFor are the inhibitors that have to go first.
+	waitsFor []rules.Key
+
+	due  time.Time
+	slot int
+}
+
+// member is an object that matches, or did a moment ago.
+type member struct {
+	finding rules.Finding
+	// since is when it began to match without a break.
+	since   time.Time
+	matched bool
+	// lost is when it stopped.
+	lost time.Time
+	// escalating is since when each escalation holds.
+	escalating [2]time.Time
+	round      uint64
+	// restored is true until the object has been seen again after a restart.
+	restored bool
+}
+
+// edge is something that happened once.
+type edge struct {
+	id      string
+	ref     facts.Ref
+	at      time.Time
+	finding rules.Finding
+	round   uint64
+	// restored is true for one that the engine before this one knew.
+	restored bool
+}
+
+// maxEdges bounds what is remembered of one incident.
+const maxEdges = 256
+
+func fingerprintOf(key rules.Key) string {
+	g := key.Group
+	sum := sha256.Sum256([]byte(strings.Join([]string{string(key.Rule), g.Namespace, g.Kind, g.Name, g.Hash, g.Part}, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+// weight is what an incident amounts to at the moment.
+type weight struct {
+	// matched objects, counted once each; free are those that nothing inhibits,
+	// and states those that match at the moment.
+	matched, free, states int
+	// ripe is true when one has matched for long enough.
+	ripe bool
+	// future is true when one will match, lingers when one did a moment ago.
+	future, lingers bool
+	// severity of all, and of those that are ripe.
+	severity, ripeSeverity telemetry.Severity
+	since                  time.Time
+	// best is what to look at first.
+	best     *rules.Finding
+	bestRipe bool
+	bestTime time.Time
+	next     time.Time
+}
+
+func (v *weight) look(t time.Time, now time.Time) {
+	if t.After(now) && (v.next.IsZero() || t.Before(v.next)) {
+		v.next = t
+	}
+}
+
+// prefer keeps the finding that is ripe, most severe, oldest, and first by name.
+func (v *weight) prefer(f *rules.Finding, ripe bool, severity telemetry.Severity, since time.Time) {
+	better := v.best == nil
+	switch {
+	case better:
+	case ripe != v.bestRipe:
+		better = ripe
+	case severity != v.severity:
+		better = severity > v.severity
+	case !since.Equal(v.bestTime):
+		better = since.Before(v.bestTime)
+	default:
+		better = before(f.Object, v.best.Object)
+	}
+	if better {
+		v.best, v.bestRipe, v.bestTime = f, ripe, since
+	}
+	v.severity = max(v.severity, severity)
+	if ripe {
+		v.ripeSeverity = max(v.ripeSeverity, severity)
+	}
+}
+
+func before(a, b telemetry.ObjectRef) bool {
+	if a.Namespace != b.Namespace {
+		return a.Namespace < b.Namespace
+	}
+	return a.Name < b.Name
+}
+
+// weigh looks at every member. It drops those that are over.
+func (e *Engine) weigh(inc *incident) weight {
+	var v weight
+	e.unwait(inc)
+	for ref, m := range inc.members {
+		if !e.weighMember(inc, m, &v) {
+			delete(inc.members, ref)
+			e.unlink(ref, inc)
+		}
+	}
+	e.weighEdges(inc, &v)
+	if limit := countEscalations[inc.key.Rule]; limit.count > 0 && v.ripe && e.counted(inc, limit) >= limit.count {
+		v.severity, v.ripeSeverity = max(v.severity, limit.severity), max(v.ripeSeverity, limit.severity)
+	}
+	if v.states > 0 {
+		inc.lastMatch = e.now
+	}
+	inc.matched = v.matched
+	e.hold(inc, v.matched > 0)
+	return v
+}
+
+// weighMember is false when the member is over.
+func (e *Engine) weighMember(inc *incident, m *member, v *weight) bool {
+	f := &m.finding
+	if m.matched && !f.Until.IsZero() && !e.now.Before(f.Until) {
+		m.matched, m.lost = false, f.Until
+	}
+	if !m.matched {
+		if m.lost.After(inc.lastMatch) {
+			inc.lastMatch = m.lost
+		}
+		end := m.lost.Add(inc.rule.Bridge)
+		if !e.now.Before(end) {
+			return false
+		}
+		v.lingers = true
+		v.look(end, e.now)
+		return true
+	}
+	v.look(f.Until, e.now)
+	if m.since.After(e.now) {
+		v.future = true
+		v.look(m.since, e.now)
+		return true
+	}
+	v.matched++
+	v.states++
+	if v.since.IsZero() || m.since.Before(v.since) {
+		v.since = m.since
+	}
+	ripe := e.ripe(inc, m, v)
+	severity := inc.rule.Severity
+	if f.Severity != 0 {
+		severity = f.Severity
+	}
+	severity = max(severity, e.escalated(m, v))
+	v.ripe = v.ripe || ripe
+	v.prefer(f, ripe, severity, m.since)
+	return true
+}
+
+// ripe says whether a member has matched for long enough, and nothing keeps it
+// from being raised.
+func (e *Engine) ripe(inc *incident, m *member, v *weight) bool {
+	f := &m.finding
+	if m.restored {
+		return false
+	}
+	hold := inc.rule.For
+	if f.Hold >= 0 {
+		hold = f.Hold
+	}
+	at := m.since.Add(hold)
+	if f.NotBefore.After(at) {
+		at = f.NotBefore
+	}
+	for _, key := range f.Inhibitors {
+		if e.active(key) {
+			e.wait(inc, key)
+			return false
+		}
+	}
+	v.free++
+	if !f.Fresh.IsZero() && at.After(f.Fresh) {
+		return false
+	}
+	if at.After(e.now) {
+		v.look(at, e.now)
+		return false
+	}
+	return !e.folds(inc, m)
+}
+
+// escalated returns the severity that a member has risen to.
+func (e *Engine) escalated(m *member, v *weight) telemetry.Severity {
+	var severity telemetry.Severity
+	for i, x := range m.finding.Escalations {
+		if i >= len(m.escalating) {
+			break
+		}
+		from := x.Since
+		switch {
+		case x.Whole:
+			from = m.since
+		case from.IsZero():
+			if m.escalating[i].IsZero() {
+				m.escalating[i] = e.now
+			}
+			from = m.escalating[i]
+		}
+		if at := from.Add(x.After); at.After(e.now) {
+			v.look(at, e.now)
+		} else {
+			severity = max(severity, x.Severity)
+		}
+	}
+	for i := len(m.finding.Escalations); i < len(m.escalating); i++ {
+		m.escalating[i] = time.Time{}
+	}
+	return severity
+}
+
+func (e *Engine) weighEdges(inc *incident, v *weight) {
+	keep := inc.rule.KeepFiringFor
+	kept := inc.edges[:0]
+	seen := map[facts.Ref]bool{}
+	if len(inc.edges) == 0 {
+		return
+	}
+	for _, x := range inc.edges {
+		end := x.at.Add(keep)
+		if !e.now.Before(end) {
+			continue
+		}
+		kept = append(kept, x)
+		v.look(end, e.now)
+		if x.finding.NotBefore.After(e.now) {
+			v.future = true
+			v.look(x.finding.NotBefore, e.now)
+			continue
+		}
+		v.ripe = true
+		v.free++
+		inc.lastMatch = later(inc.lastMatch, x.at)
+		if !seen[x.ref] {
+			seen[x.ref] = true
+			v.matched++
+		}
+		if v.since.IsZero() || x.at.Before(v.since) {
+			v.since = x.at
+		}
+	}
+	clear(inc.edges[len(kept):])
+	inc.edges = kept
+	for i := range inc.edges {
+		// The latest is the one to look at.
+		x := &inc.edges[i]
+		severity := inc.rule.Severity
+		if x.finding.Severity != 0 {
+			severity = x.finding.Severity
+		}
+		v.severity, v.ripeSeverity = max(v.severity, severity), max(v.ripeSeverity, severity)
+		if v.best == nil || x.at.After(v.bestTime) || x.at.Equal(v.bestTime) && before(x.finding.Object, v.best.Object) {
+			v.best, v.bestRipe, v.bestTime = &x.finding, true, x.at
+		}
+	}
+}
+
+// countEscalation raises the severity when many happen in a short time.
+type countEscalation struct {
+	count    int
+	window   time.Duration
+	severity telemetry.Severity
+	// owner counts over all incidents of the top owner.
+	owner bool
+}
+
+var countEscalations = map[catalogue.ID]countEscalation{
+	"PodOOMKilled":     {count: 3, window: time.Hour, severity: telemetry.SeverityCritical, owner: true},
+	"PodEvicted":       {count: 10, window: 10 * time.Minute, severity: telemetry.SeverityCritical},
+	"PodSandboxFailed": {count: 5, window: 5 * time.Minute, severity: telemetry.SeverityCritical},
+}
+
+// counted returns how many matches an incident had within a window. A state that
+// still holds counts as well.
+func (e *Engine) counted(inc *incident, limit countEscalation) int {
+	from := e.now.Add(-limit.window)
+	if limit.owner {
+		n := 0
+		for _, t := range e.kills[ownerOf(inc.key)] {
+			if t.After(from) {
+				n++
+			}
+		}
+		for _, other := range e.kin[ownerOf(inc.key)] {
+			if other.key.Rule == inc.key.Rule {
+				n += other.membersSince(from, e.now)
+			}
+		}
+		return n
+	}
+	n := 0
+	for i := range inc.edges {
+		if inc.edges[i].at.After(from) {
+			n++
+		}
+	}
+	if inc.key.Rule == "PodSandboxFailed" {
+		return n + inc.membersSince(time.Time{}, e.now)
+	}
+	return n + inc.membersSince(from, e.now)
+}
+
+func (inc *incident) membersSince(from, now time.Time) int {
+	n := 0
+	for _, m := range inc.members {
+		if m.matched && !m.since.After(now) && (from.IsZero() || m.since.After(from)) {
+			n++
+		}
+	}
+	return n
+}
+
+// ownerOf is the object that an incident's group is about.
+func ownerOf(key rules.Key) facts.Ref {
+	return facts.Ref{Kind: key.Group.Kind, Namespace: key.Group.Namespace, Name: key.Group.Name}
+}
