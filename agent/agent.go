@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/agent/hubconn"
 	"github.com/atlhyper/atlhyper/agent/inventory"
+	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/agent/report"
 	"github.com/atlhyper/atlhyper/agent/spool"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
@@ -35,6 +37,7 @@ const (
 	DefaultSpoolDir = "/var/lib/atlhyper/spool"
 
 	defaultProbeAddress   = ":8081"
+	defaultNodesAddress   = ":8444"
 	defaultSpoolMaxBytes  = "256Mi"
 	defaultSpoolMaxAge    = 24 * time.Hour
 	defaultStatusInterval = 10 * time.Second
@@ -62,6 +65,12 @@ type Config struct {
 	// MetricsBindAddress is where /metrics is served, over plain HTTP; "0" means
 	// nowhere. Defaults to "0".
 	MetricsBindAddress string
+	// NodesBindAddress is where node collectors deliver, over TLS; "0" means
+	// nowhere. Defaults to ":8444".
+	NodesBindAddress string
+	// NodesHosts are names and addresses, separated by commas, by which collectors
+	// may call the agent besides those of its Service.
+	NodesHosts string
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
@@ -91,6 +100,10 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Address of /healthz and /readyz. 0 to serve neither.")
 	fs.StringVar(&c.MetricsBindAddress, "metrics-bind-address", "0",
 		"Address of /metrics, in the clear: it says how much is delivered and what was lost, and names nothing of the cluster. 0 to serve none.")
+	fs.StringVar(&c.NodesBindAddress, "nodes-bind-address", defaultNodesAddress,
+		"Address where node collectors deliver, over TLS. 0 to take nothing from them.")
+	fs.StringVar(&c.NodesHosts, "nodes-hosts", "",
+		"Names and addresses, separated by commas, by which node collectors may call this agent besides those of its Service.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
 	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away.")
@@ -111,6 +124,9 @@ func (c *Config) complete() error {
 	}
 	if c.MetricsBindAddress == "" {
 		c.MetricsBindAddress = "0"
+	}
+	if c.NodesBindAddress == "" {
+		c.NodesBindAddress = defaultNodesAddress
 	}
 	if c.StatusMinInterval == 0 {
 		c.StatusMinInterval = defaultStatusInterval
@@ -183,8 +199,13 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	ship.hub = hub
+	receiver, err := config.receiver(member, ship)
+	if err != nil {
+		return err
+	}
 	reporter, err := report.New(report.Options{
 		Inventory:   inv,
+		Nodes:       reported(receiver),
 		Hub:         hub,
 		Agent:       report.Agent{Version: observability.Version(), StartedAt: time.Now()},
 		Delivery:    ship.state,
@@ -201,6 +222,9 @@ func Run(ctx context.Context, config Config) error {
 	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return reporter.Run(ctx) })
 	group.Go(func() error { return ship.run(ctx) })
+	if receiver != nil {
+		group.Go(func() error { return receiver.Run(ctx) })
+	}
 	group.Go(func() error {
 		return serve(ctx, "health-probe-bind-address", config.HealthProbeBindAddress, probes(hub.Status))
 	})
@@ -227,6 +251,33 @@ func (c *Config) delivery() (*delivery, error) {
 		dir:      c.SpoolDir, options: spool.Options{MaxBytes: bytes, MaxAge: c.SpoolMaxAge},
 		version: observability.Version(), log: c.Logger.WithName("telemetry"),
 	}, nil
+}
+
+// receiver returns what takes the node collectors' samples, nil for nothing.
+func (c *Config) receiver(member *rest.Config, ship *delivery) (*nodes.Receiver, error) {
+	if c.NodesBindAddress == "0" {
+		return nil, nil //nolint:nilnil // documented
+	}
+	receiver, err := nodes.New(member, nodes.Options{
+		Address: c.NodesBindAddress, Sink: nodeSink{ship}, Namespace: c.Namespace,
+		Hosts:  strings.FieldsFunc(c.NodesHosts, func(r rune) bool { return r == ',' || r == ' ' }),
+		Logger: c.Logger.WithName("nodes"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing to take samples of nodes: %w", err)
+	}
+	if err := ship.registry.Register(nodes.NewCollector(receiver.Stats)); err != nil {
+		return nil, fmt.Errorf("registering the metrics about nodes: %w", err)
+	}
+	return receiver, nil
+}
+
+// reported keeps a nil Receiver from being an interface that is not nil.
+func reported(receiver *nodes.Receiver) report.Nodes {
+	if receiver == nil {
+		return nil
+	}
+	return receiver
 }
 
 func memberConfig(kubeconfig string) (*rest.Config, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/atlhyper/atlhyper/agent/hubconn"
+	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/agent/report"
 	"github.com/atlhyper/atlhyper/agent/spool"
 	"github.com/atlhyper/atlhyper/agent/uplink"
@@ -76,6 +77,18 @@ func (d *delivery) Append(stream telemetry.Stream, at time.Time, values ...telem
 		// The others were taken, and trying again would change nothing.
 		d.log.Error(refused, "Leaving out a value that the spool does not take", "stream", stream)
 		return nil
+	}
+	return err
+}
+
+// nodeSink takes what node collectors send.
+type nodeSink struct{ *delivery }
+
+// Append implements nodes.Sink.
+func (s nodeSink) Append(stream telemetry.Stream, at time.Time, values ...telemetry.Payload) error {
+	err := s.delivery.Append(stream, at, values...)
+	if errors.Is(err, errNoIngest) {
+		return fmt.Errorf("%w: %w", nodes.ErrUnwanted, err)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/atlhyper/atlhyper/agent/inventory"
+	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
@@ -37,6 +38,12 @@ type Inventory interface {
 	Changed() <-chan struct{}
 }
 
+// Nodes is what the node collectors say.
+type Nodes interface {
+	Snapshot() nodes.Snapshot
+	Changed() <-chan struct{}
+}
+
 // Hub is whom to report to.
 type Hub interface {
 	// Cluster returns the name of the own ManagedCluster, the latest version of it
@@ -55,6 +62,8 @@ type Options struct {
 	Hub       Hub
 	// Agent describes this process.
 	Agent Agent
+	// Nodes says what the nodes use. Nil when nothing is measured.
+	Nodes Nodes
 	// Delivery returns how the delivery of telemetry stands. Nil when there is none.
 	Delivery func() Delivery
 	// MinInterval is the least time between two reports, except that the first
@@ -96,6 +105,10 @@ func New(options Options) (*Reporter, error) {
 // Run reports until ctx ends.
 func (r *Reporter) Run(ctx context.Context) error {
 	started := time.Now()
+	var nodesChanged <-chan struct{}
+	if r.options.Nodes != nil {
+		nodesChanged = r.options.Nodes.Changed()
+	}
 	for {
 		pause := r.step(ctx, started)
 		if r.options.Delivery != nil {
@@ -108,6 +121,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 			return nil
 		case <-r.options.Inventory.Changed():
 		case <-r.options.Hub.Changed():
+		case <-nodesChanged:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -134,6 +148,9 @@ func (r *Reporter) step(ctx context.Context, started time.Time) time.Duration {
 	}
 	present := agentPart(observed.Status)
 	desired := Status(snapshot, r.options.Agent, r.memory.conditions(present.Conditions), now)
+	if r.options.Nodes != nil {
+		desired.Used = used(r.options.Nodes.Snapshot().Used)
+	}
 	if r.options.Delivery != nil {
 		desired.Agent.Delivery = r.options.Delivery().shown(r.memory.delivery(), now)
 	}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atlhyper/atlhyper/agent/inventory"
+	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
 )
@@ -99,7 +100,7 @@ func agentPart(status v1alpha1.ManagedClusterStatus) v1alpha1.ManagedClusterStat
 	part := v1alpha1.ManagedClusterStatus{
 		Kubernetes: status.Kubernetes, Agent: status.Agent, Nodes: status.Nodes, Pods: status.Pods,
 		Workloads: status.Workloads, Capacity: status.Capacity, Allocatable: status.Allocatable,
-		Requested: status.Requested, StaleResources: status.StaleResources,
+		Requested: status.Requested, Used: status.Used, StaleResources: status.StaleResources,
 	}
 	for _, kind := range conditionTypes {
 		if c := find(status.Conditions, kind); c != nil {
@@ -134,6 +135,17 @@ func resources(r *inventory.Resources) *v1alpha1.Resources {
 		Memory:           canonical(resource.NewQuantity(r.MemoryBytes, resource.BinarySI)),
 		EphemeralStorage: canonical(resource.NewQuantity(r.EphemeralStorageBytes, resource.BinarySI)),
 		Pods:             canonical(resource.NewQuantity(r.Pods, resource.DecimalSI)),
+	}
+}
+
+// used is what nodes use, nil where nothing measures it.
+func used(u *nodes.Usage) *v1alpha1.Resources {
+	if u == nil {
+		return nil
+	}
+	return &v1alpha1.Resources{
+		CPU:    canonical(resource.NewMilliQuantity(u.CPUMillis, resource.DecimalSI)),
+		Memory: canonical(resource.NewQuantity(u.MemoryBytes, resource.BinarySI)),
 	}
 }
 

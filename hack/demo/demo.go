@@ -53,8 +53,10 @@ func (d *demo) steps() []step {
 		{"Committing the fleet, as a GitOps tool would", d.hub.commitFleet},
 		{"Joining the members", d.eachMember((*member).join)},
 		{"Starting the agents", d.eachMember((*member).startAgent)},
+		{"Starting a node collector for each node", d.eachMember((*member).startCollectors)},
 		{"Waiting until both clusters are available", d.hub.waitAvailable},
 		{"Waiting until the agents have counted everything", d.eachMember((*member).waitCounted)},
+		{"Waiting until the agents know what their nodes use", d.eachMember((*member).waitMeasured)},
 		{"Waiting until the history has records of both clusters", d.hub.waitRecorded},
 	}
 }
@@ -76,8 +78,8 @@ func newDemo(out io.Writer, dsn string) (*demo, error) {
 		d.hub.DSN = "sqlite://" + filepath.Join(dir, "history.db")
 	}
 	d.members = []*member{
-		{demo: d, name: "frankfurt", nodes: 6, running: 32, succeeded: 2},
-		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, running: 4, pending: 3},
+		{demo: d, name: "frankfurt", nodes: 6, running: 38, succeeded: 2},
+		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, running: 7, pending: 3},
 	}
 	return d, nil
 }
@@ -110,8 +112,8 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	for _, command := range [][]string{
 		{"events", "--since=1h", "--limit=5"},
-		{"inventory", "--cluster=tokyo", "--kind=Pod", "--limit=5"},
-		{"gaps", "--since=1h"},
+		{"inventory", "--cluster=tokyo", "--kind=Pod", "--namespace=shop", "--limit=5"},
+		{"metrics", "--cluster=frankfurt", "--node=frankfurt-1", "--metric=cpu_*,load*", "--limit=6"},
 	} {
 		text, err := d.hub.history(ctx, command...)
 		if err != nil {
@@ -158,9 +160,7 @@ func (d *demo) logs() error {
 func (d *demo) running() []*process.Process {
 	var programs []*process.Process
 	for _, m := range d.members {
-		if m.agent != nil {
-			programs = append(programs, m.agent)
-		}
+		programs = append(programs, m.processes()...)
 	}
 	if d.hub.process != nil {
 		programs = append(programs, d.hub.process)

@@ -23,11 +23,13 @@ type member struct {
 	name        string
 	nodes       int
 	brokenNodes int // the last ones, not Ready
-	// Pods by phase, once KWOK has played everything.
+	// Pods by phase, once KWOK has played everything, a node collector on each node
+	// included.
 	running, succeeded, pending int
 
 	joinFolder string
 	agent      *process.Process
+	collectors []*process.Process
 }
 
 // start runs the member's control plane, with KWOK for its nodes and pods.
@@ -83,6 +85,9 @@ func (m *member) join(ctx context.Context) (err error) {
 }
 
 func (m *member) startAgent(ctx context.Context) (err error) {
+	if m.NodesAddress, err = fleet.FreeAddress(ctx); err != nil {
+		return err
+	}
 	m.agent, err = m.StartAgent(ctx, m.joinFolder)
 	return err
 }

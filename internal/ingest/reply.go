@@ -91,7 +91,7 @@ var reasons = map[Reason]reasonInfo{
 	ReasonHubBusy:              {status: http.StatusServiceUnavailable, retry: 2 * time.Second, message: "the hub has too much in flight"},
 	ReasonStoreUnavailable:     {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "the history cannot store now"},
 	ReasonAuthUnavailable:      {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "credentials cannot be checked now"},
-	ReasonIdentityPending:      {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "the hub waits for the cluster's first heartbeat"},
+	ReasonIdentityPending:      {status: http.StatusServiceUnavailable, retry: time.Second, message: "the hub waits for the cluster's first heartbeat"},
 	ReasonShuttingDown:         {status: http.StatusServiceUnavailable, retry: time.Second, message: "this replica of the hub is ending"},
 }
 

@@ -221,6 +221,14 @@ const (
 	MetricCollectorDropped MetricID = 141
 	// MetricCollectorCPU is CPU time that taking this sample cost.
 	MetricCollectorCPU MetricID = 142
+	// MetricSwapUsedPercent is used swap space by all; 0 when there is none.
+	MetricSwapUsedPercent MetricID = 143
+	// MetricFileDescriptorsPercent is open file handles by how many there may be.
+	MetricFileDescriptorsPercent MetricID = 144
+	// MetricConntrackPercent is tracked connections by how many there may be.
+	MetricConntrackPercent MetricID = 145
+	// MetricThreadsPercent is threads by how many there may be.
+	MetricThreadsPercent MetricID = 146
 )
 
 // metricsByID is the one table of metrics, indexed by number.
@@ -321,4 +329,8 @@ var metricsByID = [...]Metric{
 	MetricClockSynced:              {MetricClockSynced, "clock_synced", UnitBool, KindGauge, "", 0},
 	MetricCollectorDropped:         {MetricCollectorDropped, "collector_dropped_samples_total", UnitCount, KindCounter, "", 0},
 	MetricCollectorCPU:             {MetricCollectorCPU, "collector_cpu_ms", UnitMilliseconds, KindGauge, "", 2},
+	MetricSwapUsedPercent:          {MetricSwapUsedPercent, "swap_used_percent", UnitPercent, KindGauge, "", 2},
+	MetricFileDescriptorsPercent:   {MetricFileDescriptorsPercent, "file_descriptors_used_percent", UnitPercent, KindGauge, "", 2},
+	MetricConntrackPercent:         {MetricConntrackPercent, "conntrack_used_percent", UnitPercent, KindGauge, "", 2},
+	MetricThreadsPercent:           {MetricThreadsPercent, "threads_used_percent", UnitPercent, KindGauge, "", 2},
 }

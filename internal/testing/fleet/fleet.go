@@ -8,6 +8,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -217,7 +218,13 @@ func (h Hub) StartReplica(ctx context.Context, name string, args ...string) (*pr
 }
 
 // Member is a member cluster.
-type Member struct{ Cluster }
+type Member struct {
+	Cluster
+
+	// NodesAddress is where the agent takes samples of nodes, such as one of
+	// FreeAddress; it takes none when empty.
+	NodesAddress string
+}
 
 // Join prepares the member for its agent as an administrator would: with the
 // agent's roles and with what `kubectl atlhyper join` prints. It returns the
@@ -252,6 +259,8 @@ func (m Member) StartAgent(ctx context.Context, joinFolder string, args ...strin
 			"--kubeconfig=" + kubeconfig,
 			"--join-dir=" + joinFolder,
 			"--spool-dir=" + filepath.Join(m.Dir, "spool"),
+			"--nodes-bind-address=" + cmp.Or(m.NodesAddress, "0"),
+			"--nodes-hosts=127.0.0.1",
 			"--health-probe-bind-address=127.0.0.1:0",
 			"--log-format=console",
 		}, args...),
