@@ -101,7 +101,9 @@ func Run(ctx context.Context, c Config) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return pusher.Run(ctx) })
-	group.Go(func() error { return serveMetrics(ctx, cmp.Or(c.MetricsBindAddress, "0"), exposition.Handler(collector)) })
+	group.Go(func() error {
+		return serveMetrics(ctx, cmp.Or(c.MetricsBindAddress, "0"), exposition.Handler(collector))
+	})
 	group.Go(func() error {
 		// Nodes that start together do not measure, and send, in step.
 		select {
