@@ -40,10 +40,15 @@ var _ = Describe("the heartbeat", func() {
 		By("renewing, which writes no status")
 		stop := a.beat(ctx)
 		eventually(ctx, "beats", v1alpha1.ClusterConditionAvailable).Should(Equal("True/Available"))
+		// The clusters of other specs may be on their way out.
+		Eventually(func(g Gomega) {
+			g.Consistently(reconciliations, 2*time.Second).Should(Equal(reconciliations()))
+		}).WithTimeout(30 * time.Second).Should(Succeed())
 		version, before := read(ctx, "beats").ResourceVersion, reconciliations()
 		Consistently(func() string { return read(ctx, "beats").ResourceVersion }, grace+2*time.Second).Should(Equal(version))
-		// In 12 s the Lease would expire once, if it were not renewed.
-		Expect(reconciliations() - before).To(BeNumerically("<=", 2))
+		// It was renewed about 12 times, and would have expired once. Where the machine
+		// stalls, it is looked at once more for each renewal that was late.
+		Expect(reconciliations() - before).To(BeNumerically("<=", 4))
 		stop()
 
 		By("falling silent")
