@@ -34,6 +34,8 @@ DSN ?=
 BENCH_ARGS ?= fleet
 # For how long make fuzz runs each fuzz test.
 FUZZTIME ?= 30s
+# For how long make soak kills on each database.
+DURATION ?= 10m
 
 # The version is in VERSION; a checkout owned by somebody else must build as well.
 export GOFLAGS := $(strip $(filter-out -buildvcs=%,$(GOFLAGS)) -buildvcs=false)
@@ -91,6 +93,10 @@ test-integration: kubernetes ## Run the tests of the packages that start an API 
 bench: kubernetes ## Join simulated agents to a hub and report what they cost.
 	go run ./hack/bench $(BENCH_ARGS)
 
+soak: ## Kill agents and hubs for DURATION on each database and count what is stored.
+	@mkdir -p $(BIN)/soak
+	go test ./test/delivery -run 'TestWalk' -v -count=1 -timeout 0 -artifacts -outputdir $(BIN)/soak -duration=$(DURATION) $(TEST_ARGS)
+
 fuzz: ## Run each fuzz test for FUZZTIME.
 	hack/tools/fuzz.sh $(FUZZTIME) $(PACKAGES)
 
@@ -114,7 +120,7 @@ kubernetes: ## Build etcd, kube-apiserver, kubectl and KWOK into bin/k8s where t
 clean: ## Remove what make built.
 	rm -rf $(BIN) dist
 
-.PHONY: help build test demo fmt lint lint-fix generate manifests test-unit test-integration bench fuzz verify vuln ci image kubernetes clean
+.PHONY: help build test demo fmt lint lint-fix generate manifests test-unit test-integration bench soak fuzz verify vuln ci image kubernetes clean
 
 # Each tool is built when a target first needs it, and again when its module
 # file changes. go.sum pins what is in it.
