@@ -38,7 +38,7 @@ type appointment struct {
 var appointed = sync.OnceValue(func() *appointment {
 	a, err := parse(os.Getenv("ATLHYPER_CRASH"), os.Getenv("ATLHYPER_CRASH_LOG"))
 	if err != nil {
-		panic(err) // a test that misspells where to end must not pass
+		panic(err) //nolint:forbidigo // a test that misspells where to end must not pass
 	}
 	return a
 })
@@ -56,7 +56,7 @@ func parse(site, log string) (*appointment, error) {
 	if log == "" {
 		return a, nil
 	}
-	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // whoever starts the program says where
 	if err != nil {
 		return nil, fmt.Errorf("opening what ATLHYPER_CRASH_LOG names: %w", err)
 	}
@@ -74,7 +74,8 @@ func (a *appointment) pass(site string) {
 	if site != a.site {
 		return
 	}
-	if a.left--; a.left > 0 {
+	a.left--
+	if a.left > 0 {
 		return
 	}
 	a.note("ended", site)
@@ -88,6 +89,6 @@ func (a *appointment) note(what, site string) {
 		return
 	}
 	if _, err := fmt.Fprintf(a.log, "%s %s\n", what, site); err != nil {
-		panic(err) // what was passed would be told wrong
+		panic(err) //nolint:forbidigo // what was passed would be told wrong
 	}
 }

@@ -98,6 +98,7 @@ func saveHour(t *txn, node, hour int64, samples []chunk.Sample) error {
 	if err := saveBlocks(t, "node_chunks", node, hour, blocks); err != nil {
 		return err
 	}
+	crash.At("store.compact.before-rollup")
 	if err := saveBlocks(t, "node_fine", node, hour, fine.Blocks()); err != nil {
 		return err
 	}
