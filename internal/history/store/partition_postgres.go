@@ -108,13 +108,19 @@ func partitionsOf(db *gorm.DB, table string) ([]slot, error) {
 // dropPartition detaches without locking readers out, then drops. When it was
 // interrupted in between, the next run finishes it.
 func dropPartition(ctx context.Context, db *gorm.DB, s slot) error {
-	err := db.WithContext(ctx).Exec("ALTER TABLE " + s.table + " DETACH PARTITION " + s.name() + " CONCURRENTLY").Error
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch pg.Code {
-		case "42P01", "42P16", "42809": // it is no partition any more
-			err = nil
-		case "55000": // a detachment was interrupted
-			err = db.WithContext(ctx).Exec("ALTER TABLE " + s.table + " DETACH PARTITION " + s.name() + " FINALIZE").Error
+	detach := func() error {
+		err := db.WithContext(ctx).Exec("ALTER TABLE " + s.table + " DETACH PARTITION " + s.name() + " CONCURRENTLY").Error
+		if isNoPartition(err) {
+			return nil
+		}
+		return err
+	}
+	err := detach()
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "55000" {
+		// A detachment was interrupted, of whichever partition of the table. Until it
+		// is finished no other one can be detached.
+		if err = finishDetachments(ctx, db, s.table); err == nil {
+			err = detach()
 		}
 	}
 	if err != nil {
@@ -122,4 +128,37 @@ func dropPartition(ctx context.Context, db *gorm.DB, s slot) error {
 	}
 	crash.At("store.partition.detached")
 	return db.WithContext(ctx).Exec("DROP TABLE IF EXISTS " + s.name()).Error
+}
+
+// isNoPartition reports whether a table was not detached because it is no partition any
+// more, or not there.
+func isNoPartition(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "42P01" || pg.Code == "42P16" || pg.Code == "42809")
+}
+
+// finishDetachments finishes what was interrupted while a partition of a table was
+// detached. Who is still at it is not harmed: it finds that it is done.
+func finishDetachments(ctx context.Context, db *gorm.DB, table string) error {
+	var names []string
+	err := each(db.WithContext(ctx), "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = to_regclass(?) AND i.inhdetachpending",
+		[]any{table}, func(r *sql.Rows) error {
+			var name string
+			err := r.Scan(&name)
+			names = append(names, name)
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, table+"_p") {
+			continue // none of ours
+		}
+		err := db.WithContext(ctx).Exec("ALTER TABLE " + table + " DETACH PARTITION " + name + " FINALIZE").Error
+		if err != nil && !isNoPartition(err) {
+			return err
+		}
+	}
+	return nil
 }

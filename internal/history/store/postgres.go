@@ -148,6 +148,7 @@ var pgVerdicts = map[string]verdict{
 	"40P01": {retry: true}, // deadlock_detected
 	"23505": {retry: true}, // unique_violation: somebody else was first
 	"23514": {retry: true}, // check_violation: no partition for the row, see places
+	"55000": {retry: true}, // object_not_in_prerequisite_state: somebody else detaches a partition
 	"53100": {reason: history.UnavailableDiskFull},
 	"53200": {reason: history.UnavailableBusy},
 	"53300": {reason: history.UnavailableTooMany},
