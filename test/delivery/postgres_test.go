@@ -74,6 +74,9 @@ func (w *ward) run(statements ...string) {
 	w.must(conn.Close(w.Context()))
 }
 
+// maxConnections is how many connections the server takes that runs out of them.
+const maxConnections = 20
+
 // takeConnections takes all connections of the server, those of the hub included, and
 // returns what gives them back.
 func (w *ward) takeConnections(ctx context.Context) (giveBack func()) {
@@ -94,7 +97,8 @@ func (w *ward) takeConnections(ctx context.Context) (giveBack func()) {
 		w.must(first.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'atlhyper'").Scan(&left))
 		_, err := first.Exec(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'atlhyper'")
 		w.must(err)
-		return left == 0
+		// One of the hub's that is just beginning has no name yet, but a place.
+		return left == 0 && len(taken) == maxConnections
 	})
 	return func() {
 		for _, conn := range taken {
@@ -116,7 +120,7 @@ func (w *ward) refused() {
 // goes on by itself; the agent keeps what it has. In the end nothing is missing.
 func TestPostgresFaults(t *testing.T) {
 	t.Parallel()
-	server, err := database.Postgres(t.Context(), "max_connections=20", "superuser_reserved_connections=0")
+	server, err := database.Postgres(t.Context(), fmt.Sprintf("max_connections=%d", maxConnections), "superuser_reserved_connections=0")
 	if err != nil {
 		t.Fatal(err)
 	}
