@@ -27,6 +27,7 @@ import (
 	"github.com/atlhyper/atlhyper/agent/spool"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	"github.com/atlhyper/atlhyper/internal/observability"
+	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
 const (
@@ -71,6 +72,9 @@ type Config struct {
 	// NodesHosts are names and addresses, separated by commas, by which collectors
 	// may call the agent besides those of its Service.
 	NodesHosts string
+	// NamesOf lists, separated by commas, which of ConfigMap and Secret are told to
+	// the hub, with names and labels alone. Empty for none.
+	NamesOf string
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
@@ -104,6 +108,8 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Address where node collectors deliver, over TLS. 0 to take nothing from them.")
 	fs.StringVar(&c.NodesHosts, "nodes-hosts", "",
 		"Names and addresses, separated by commas, by which node collectors may call this agent besides those of its Service.")
+	fs.StringVar(&c.NamesOf, "names-of", "",
+		"Which of ConfigMap and Secret, separated by commas, to tell the hub of, with names and labels alone. The agent's ClusterRole has to allow listing them, and whoever may list Secrets may read them.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
 	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away.")
@@ -143,6 +149,9 @@ func (c *Config) complete() error {
 	if _, err := c.spoolBytes(); err != nil {
 		return err
 	}
+	if _, err := c.namesOf(); err != nil {
+		return err
+	}
 	if c.SpoolMaxAge == 0 {
 		c.SpoolMaxAge = defaultSpoolMaxAge
 	}
@@ -153,6 +162,19 @@ func (c *Config) complete() error {
 		c.Logger = logr.Discard()
 	}
 	return nil
+}
+
+func (c *Config) namesOf() ([]telemetry.Kind, error) {
+	kinds := map[string]telemetry.Kind{"ConfigMap": telemetry.KindConfigMap, "Secret": telemetry.KindSecret}
+	var out []telemetry.Kind
+	for _, name := range strings.FieldsFunc(c.NamesOf, func(r rune) bool { return r == ',' || r == ' ' }) {
+		kind, ok := kinds[name]
+		if !ok {
+			return nil, fmt.Errorf("--names-of has %q; it may have ConfigMap and Secret", name)
+		}
+		out = append(out, kind)
+	}
+	return out, nil
 }
 
 func (c *Config) spoolBytes() (int64, error) {
@@ -178,7 +200,11 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	inv, err := inventory.New(member, inventory.Options{Sink: ship, Logger: config.Logger.WithName("inventory")})
+	names, err := config.namesOf()
+	if err != nil {
+		return err
+	}
+	inv, err := inventory.New(member, inventory.Options{Sink: ship, NamesOf: names, Logger: config.Logger.WithName("inventory")})
 	if err != nil {
 		return fmt.Errorf("preparing the inventory: %w", err)
 	}

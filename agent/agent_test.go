@@ -89,6 +89,7 @@ func TestRunRefusesWrongSettings(t *testing.T) {
 		want   string
 	}{
 		"interval":   {Config{StatusMinInterval: time.Millisecond}, "--status-min-interval"},
+		"names of":   {Config{NamesOf: "ConfigMap,Pod"}, "--names-of has \"Pod\""},
 		"kubeconfig": {Config{Kubeconfig: "/nowhere"}, "--kubeconfig"},
 		"no cluster": {Config{}, "pass --kubeconfig"},
 	} {
