@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/atlhyper/atlhyper/agent/anomalies"
 	"github.com/atlhyper/atlhyper/agent/hubconn"
 	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/agent/nodes"
@@ -78,8 +80,8 @@ type Config struct {
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
-	// SpoolDir is the folder where telemetry waits for the hub. Defaults to
-	// DefaultSpoolDir.
+	// SpoolDir is the folder where telemetry waits for the hub. What has to outlive
+	// a restart besides is in its folder state. Defaults to DefaultSpoolDir.
 	SpoolDir string
 	// SpoolMaxBytes is what may wait there, as a Kubernetes quantity such as
 	// "256Mi". Defaults to 256Mi.
@@ -112,7 +114,7 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Which of ConfigMap and Secret, separated by commas, to tell the hub of, with names and labels alone. The agent's ClusterRole has to allow listing them, and whoever may list Secrets may read them.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
-	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away.")
+	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away, and where is remembered which anomalies are open.")
 	fs.StringVar(&c.SpoolMaxBytes, "spool-max-bytes", defaultSpoolMaxBytes,
 		"How much may wait in --spool-dir, such as 256Mi. What is beyond is dropped, the least valuable first, and told to the hub as a gap.")
 	fs.DurationVar(&c.SpoolMaxAge, "spool-max-age", defaultSpoolMaxAge, "How old what waits in --spool-dir may grow before it is dropped.")
@@ -200,15 +202,21 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	judged, err := anomalies.New(anomalies.Options{
+		Sink: ship, File: filepath.Join(config.SpoolDir, "state", "anomalies.json"), Logger: config.Logger.WithName("anomalies"),
+	})
+	if err != nil {
+		return err
+	}
 	names, err := config.namesOf()
 	if err != nil {
 		return err
 	}
-	inv, err := inventory.New(member, inventory.Options{Sink: ship, NamesOf: names, Logger: config.Logger.WithName("inventory")})
+	inv, err := inventory.New(member, inventory.Options{Sink: ship, Observer: judged, NamesOf: names, Logger: config.Logger.WithName("inventory")})
 	if err != nil {
 		return fmt.Errorf("preparing the inventory: %w", err)
 	}
-	ship.options.Lost = inv.Resync
+	ship.options.Lost = func(stream telemetry.Stream) { inv.Resync(stream); judged.Resync(stream) }
 	core, err := corev1client.NewForConfig(member)
 	if err != nil {
 		return fmt.Errorf("making a client for this cluster: %w", err)
@@ -225,13 +233,14 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	ship.hub = hub
-	receiver, err := config.receiver(member, ship)
+	receiver, err := config.receiver(member, ship, judged)
 	if err != nil {
 		return err
 	}
 	reporter, err := report.New(report.Options{
 		Inventory:   inv,
 		Nodes:       reported(receiver),
+		Anomalies:   judged,
 		Hub:         hub,
 		Agent:       report.Agent{Version: observability.Version(), StartedAt: time.Now()},
 		Delivery:    ship.state,
@@ -245,6 +254,7 @@ func Run(ctx context.Context, config Config) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return inv.Run(ctx) })
+	group.Go(func() error { return judged.Run(ctx) })
 	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return reporter.Run(ctx) })
 	group.Go(func() error { return ship.run(ctx) })
@@ -280,14 +290,15 @@ func (c *Config) delivery() (*delivery, error) {
 }
 
 // receiver returns what takes the node collectors' samples, nil for nothing.
-func (c *Config) receiver(member *rest.Config, ship *delivery) (*nodes.Receiver, error) {
+func (c *Config) receiver(member *rest.Config, ship *delivery, judged *anomalies.Anomalies) (*nodes.Receiver, error) {
 	if c.NodesBindAddress == "0" {
 		return nil, nil //nolint:nilnil // documented
 	}
 	receiver, err := nodes.New(member, nodes.Options{
 		Address: c.NodesBindAddress, Sink: nodeSink{ship}, Namespace: c.Namespace,
-		Hosts:  strings.FieldsFunc(c.NodesHosts, func(r rune) bool { return r == ',' || r == ' ' }),
-		Logger: c.Logger.WithName("nodes"),
+		Observe: func(l nodes.Latest) { judged.ObserveSample(l.Sample, l.Moment.Add(-l.Behind), l.Moment) },
+		Hosts:   strings.FieldsFunc(c.NodesHosts, func(r rune) bool { return r == ',' || r == ' ' }),
+		Logger:  c.Logger.WithName("nodes"),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing to take samples of nodes: %w", err)

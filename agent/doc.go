@@ -5,6 +5,7 @@
 // puts together what its subfolders do:
 //
 //   - inventory watches the cluster and keeps counts,
+//   - anomalies judges what changes,
 //   - hubconn joins the hub and keeps the connection,
 //   - report tells the hub what changed.
 //

@@ -68,6 +68,9 @@ func (i *Inventory) superviseRoutes(ctx context.Context, r *routeKind) {
 			running.Wait()
 			stop = i.follow(ctx, r, state.version, &running)
 		}
+		if (err == nil || isRefusal(err)) && !r.looked.Swap(true) {
+			i.note(func(time.Time) bool { return false })
+		}
 		if !pause(ctx, i.options.discoveryInterval) {
 			return
 		}
@@ -80,7 +83,7 @@ func (i *Inventory) follow(ctx context.Context, r *routeKind, version string, ru
 		r.served.Store(false)
 		i.note(func(time.Time) bool { i.staleness.succeeded(r.name); return false })
 		// Objects cannot outlive their kind. It cannot fail: the list is empty.
-		_ = r.ledger.Replace(nil, "")
+		_ = r.target.Replace(nil, "")
 		return func() {}
 	}
 	client, err := i.clients.connect(schema.GroupVersion{Group: r.group, Version: version})
@@ -93,7 +96,7 @@ func (i *Inventory) follow(ctx context.Context, r *routeKind, version string, ru
 	i.note(func(time.Time) bool { return false })
 	ctx, cancel := context.WithCancel(ctx)
 	running.Go(func() {
-		i.reflect(ctx, &listWatch{client: client, resource: r.resource}, r.name, r.example, r.ledger)
+		i.reflect(ctx, &listWatch{client: client, resource: r.resource}, r.name, r.example, r.target)
 	})
 	return cancel
 }

@@ -14,6 +14,9 @@
 // gets a telemetry.ObjectDelta; of each Warning a telemetry.Event. A ledger per
 // kind knows what the hub was told. Its queue merges the changes of an object
 // that wait, so that a slow sink costs neither memory nor a watch.
+//
+// With an Observer, every object is handed over as anomaly rules look at it, as it
+// arrives; nothing of it is kept here for that but its name.
 package inventory
 
 import (
@@ -61,6 +64,9 @@ type Options struct {
 	// for nothing else; but RBAC knows no right to the names without the data, so
 	// none is watched unless somebody wants it.
 	NamesOf []telemetry.Kind
+	// Observer is handed what anomaly rules look at, for which more kinds are
+	// watched. It needs a Sink.
+	Observer Observer
 
 	// watchTimeout replaces the 5 to 10 minutes after which a watch is renewed.
 	watchTimeout time.Duration
@@ -101,6 +107,12 @@ type Inventory struct {
 	routes   []*routeKind
 	// changes has the capacity 1: readers learn that something changed, not how often.
 	changes chan struct{}
+	// answers measure what the clients get.
+	answers *answers
+	// What superviseHealth told the Observer: since when health checks fail, whether
+	// the API server does well, and when its certificate ends.
+	notReadySince, toldExpiry time.Time
+	toldWell                  bool
 	// wake tells superviseStaleness that the next deadline may have moved.
 	wake chan struct{}
 
@@ -113,6 +125,13 @@ type Inventory struct {
 	clusterID string
 	stale     []string
 	synced    bool
+	// observing is set once the Observer was told that every kind was listed, and
+	// silent while the API server does not answer.
+	observing, silent bool
+	// answeringSince is since when the API server has answered; zero before it did.
+	answeringSince time.Time
+	// unreadable are the kinds that the Observer was told it does not see.
+	unreadable map[string]bool
 	// deadline is when staleness has to be looked at again; zero for never.
 	deadline time.Time
 }
@@ -122,6 +141,12 @@ type Inventory struct {
 // and credentials, not its rate limits, content types or timeout.
 func New(cfg *rest.Config, options Options) (*Inventory, error) {
 	options = options.withDefaults()
+	if options.Observer != nil && options.Sink == nil {
+		return nil, errObserverWithoutSink
+	}
+	measured := &answers{}
+	cfg = rest.CopyConfig(cfg)
+	cfg.Wrap(measured.wrap)
 	clients, err := newClients(cfg)
 	if err != nil {
 		return nil, err
@@ -129,6 +154,7 @@ func New(cfg *rest.Config, options Options) (*Inventory, error) {
 	i := &Inventory{
 		options: options,
 		clients: clients,
+		answers: measured,
 		changes: make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		staleness: staleness{
@@ -136,7 +162,8 @@ func New(cfg *rest.Config, options Options) (*Inventory, error) {
 			afterRefusal: min(refusalDamping, options.StaleAfter),
 			failures:     map[string]failure{},
 		},
-		health: damper{after: options.UnhealthyAfter},
+		health:     damper{after: options.UnhealthyAfter},
+		unreadable: map[string]bool{},
 	}
 	if options.Sink != nil {
 		i.addLedgers()

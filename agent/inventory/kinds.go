@@ -10,12 +10,17 @@ import (
 	"net/http"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metainternalversionscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -45,6 +50,8 @@ type kind struct {
 	// served says whether the cluster has the kind; nil for always. One that it
 	// does not have is neither waited for nor stale.
 	served func() bool
+	// looked says whether that is known yet; nil when served is.
+	looked func() bool
 }
 
 // stores hold what is known of each kind.
@@ -73,7 +80,9 @@ type clients struct {
 func newClients(cfg *rest.Config) (clients, error) {
 	scheme := runtime.NewScheme()
 	builder := runtime.NewSchemeBuilder(corev1.AddToScheme, appsv1.AddToScheme, batchv1.AddToScheme,
-		autoscalingv2.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, addRoutes)
+		autoscalingv2.AddToScheme, discoveryv1.AddToScheme, networkingv1.AddToScheme, addRoutes,
+		admissionregistrationv1.AddToScheme, certificatesv1.AddToScheme, coordinationv1.AddToScheme, policyv1.AddToScheme,
+		storagev1.AddToScheme, addConditioned)
 	if err := builder.AddToScheme(scheme); err != nil {
 		return clients{}, fmt.Errorf("registering the built-in kinds: %w", err)
 	}
@@ -167,6 +176,7 @@ func addKind[S, T comparable](
 	if ledger := i.ledgers[name]; ledger != nil {
 		target = &tee{counts: s, ledger: ledger}
 	}
+	target = i.observed(name, target)
 	i.kinds = append(i.kinds, kind{
 		resource: name,
 		synced:   func() bool { return s.synced },

@@ -104,6 +104,17 @@ func (s *store[S, T]) Delete(object any) error {
 // Resync does nothing: nothing here depends on being told the same again.
 func (*store[S, T]) Resync() error { return nil }
 
+// names implements namer.
+func (s *store[S, T]) names(yield func(objectKey) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.objects {
+		if !yield(key) {
+			return
+		}
+	}
+}
+
 // apply sets the state of one object, nil for gone.
 func (s *store[S, T]) apply(key objectKey, slim *S) {
 	s.mu.Lock()

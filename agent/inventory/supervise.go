@@ -38,7 +38,7 @@ func (i *Inventory) note(change func(now time.Time) (changed bool)) {
 func (i *Inventory) reassess(now time.Time) bool {
 	all := make([]string, 0, len(i.kinds))
 	for _, k := range i.kinds {
-		if k.served == nil || k.served() {
+		if (k.served == nil || k.served()) && !slices.Contains(all, k.resource) {
 			all = append(all, k.resource)
 		}
 	}
@@ -50,6 +50,7 @@ func (i *Inventory) reassess(now time.Time) bool {
 		default:
 		}
 	}
+	i.tellObserver(all, stale, now)
 	changed := !slices.Equal(stale, i.stale)
 	if changed {
 		i.logStaleness(i.stale, stale)
@@ -114,8 +115,10 @@ func (i *Inventory) superviseHealth(ctx context.Context) {
 		}
 		i.note(func(now time.Time) bool {
 			i.staleness.reached(outcome.answered, now)
+			i.answering(outcome, now)
 			return i.health.observe(outcome, now)
 		})
+		i.observeAnswers(outcome, time.Now())
 		switch {
 		case outcome.verdict != nil && !*outcome.verdict:
 			versionRead = time.Time{}
@@ -144,6 +147,9 @@ func (i *Inventory) readVersion(ctx context.Context) error {
 	i.note(func(time.Time) bool {
 		changed := info.GitVersion != i.version
 		i.version = info.GitVersion
+		if changed {
+			i.observeVersion(info.GitVersion)
+		}
 		return changed
 	})
 	return nil

@@ -69,5 +69,12 @@ func (t *tee) Replace(list []any, version string) error {
 	return errors.Join(t.counts.Replace(counted, version), t.ledger.Replace(seen, version))
 }
 
+// names implements namer.
+func (t *tee) names(yield func(objectKey) bool) {
+	if n, ok := t.counts.(namer); ok {
+		n.names(yield)
+	}
+}
+
 // Resync does nothing: nothing here depends on being told the same again.
 func (*tee) Resync() error { return nil }

@@ -89,7 +89,7 @@ func (i *Inventory) addUncounted() error {
 	i.addEvents()
 	addRoute[httpRoute](i, "httproutes", gatewayGroup, httpRouteVersions, telemetry.KindHTTPRoute, convertHTTPRoute)
 	addRoute[ingressRoute](i, "ingressroutes", traefikGroup, ingressRouteVersions, telemetry.KindIngressRoute, convertIngressRoute)
-	return nil
+	return i.addWatched()
 }
 
 // addUncounted makes the ledger of a kind and the reflector that fills it.
@@ -112,6 +112,7 @@ func (i *Inventory) addEvents() {
 }
 
 func (i *Inventory) addReflector(requests *listWatch, name string, example any, target cache.ReflectorStore, synced *atomic.Bool) {
+	target = i.observed(name, target)
 	i.kinds = append(i.kinds, kind{
 		resource: name,
 		synced:   synced.Load,
@@ -130,14 +131,18 @@ type routeKind struct {
 	// versions are those that are understood, the best first.
 	versions []string
 	example  any
-	ledger   *ledger
-	// served is set while the cluster has the kind.
-	served atomic.Bool
+	target   cache.ReflectorStore
+	// synced says whether the kind was listed.
+	synced func() bool
+	// served is set while the cluster has the kind, looked once that is known.
+	served, looked atomic.Bool
 }
 
 func addRoute[O any](i *Inventory, resource, group string, versions []string, kind telemetry.Kind, convert func(*O, *builder) bool) {
 	name, l := addLedger(i, resource, group, kind, convert)
-	r := &routeKind{name: name, resource: resource, group: group, versions: versions, example: new(O), ledger: l}
+	r := &routeKind{
+		name: name, resource: resource, group: group, versions: versions, example: new(O), target: i.observed(name, l), synced: l.synced.Load,
+	}
 	l.listed = i.listedUncounted(name)
 	i.routes = append(i.routes, r)
 	i.addServed(r)
@@ -146,8 +151,9 @@ func addRoute[O any](i *Inventory, resource, group string, versions []string, ki
 func (i *Inventory) addServed(r *routeKind) {
 	i.kinds = append(i.kinds, kind{
 		resource: r.name,
-		synced:   r.ledger.synced.Load,
+		synced:   r.synced,
 		served:   r.served.Load,
+		looked:   r.looked.Load,
 		run:      func(context.Context) {},
 	})
 }

@@ -26,10 +26,14 @@ const retryFirst = 800 * time.Millisecond
 type listWatch struct {
 	client   rest.Interface
 	resource string
+	// namespace narrows what is listed and watched; "" for all.
+	namespace string
 	// fieldSelector narrows what is listed and watched.
 	fieldSelector string
 	// metadataOnly asks the API server for names and labels alone.
 	metadataOnly bool
+	// jsonOnly asks the API server for JSON, for types without a binary form.
+	jsonOnly bool
 	// watchTimeout replaces the reflector's 5 to 10 minutes when it is not zero.
 	watchTimeout time.Duration
 	// failed receives every failure but the end of ctx.
@@ -70,8 +74,11 @@ func (l *listWatch) watch(ctx context.Context, options metav1.ListOptions) (watc
 // whole objects.
 func (l *listWatch) request(options *metav1.ListOptions, metadataAs string) *rest.Request {
 	options.FieldSelector = l.fieldSelector
-	request := l.client.Get().Resource(l.resource).VersionedParams(options, metav1.ParameterCodec)
-	if l.metadataOnly {
+	request := l.client.Get().NamespaceIfScoped(l.namespace, l.namespace != "").Resource(l.resource).VersionedParams(options, metav1.ParameterCodec)
+	switch {
+	case l.jsonOnly:
+		request.SetHeader("Accept", runtime.ContentTypeJSON)
+	case l.metadataOnly:
 		as := ";as=" + metadataAs + ";g=meta.k8s.io;v=v1"
 		request.SetHeader("Accept", runtime.ContentTypeProtobuf+as+","+runtime.ContentTypeJSON+as)
 	}

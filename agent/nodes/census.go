@@ -118,6 +118,9 @@ func (r *Receiver) see(n *node, epoch telemetry.Epoch, record *telemetry.Record,
 		node: n.name, epoch: epoch, seq: record.Seq, sample: s, at: record.Time, moment: moment, heard: now,
 		interval: interval, skew: n.clock.behind, reading: read(s),
 	}
+	if r.options.Observe != nil {
+		r.options.Observe(l.export(now))
+	}
 	if r.idle {
 		r.idle = false
 		r.arrived <- struct{}{} // it has room: watch took the last one before it went idle

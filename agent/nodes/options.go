@@ -41,6 +41,9 @@ type Options struct {
 	Listener net.Listener
 	// Sink takes what arrives. Required.
 	Sink Sink
+	// Observe, when set, is called with each sample that is the latest of its node,
+	// with locks held: it returns at once and does not call the Receiver.
+	Observe func(Latest)
 	// Namespace is where the Secret v1alpha1.MemberNodesSecret is. Defaults to
 	// v1alpha1.MemberNamespace.
 	Namespace string

@@ -17,6 +17,7 @@ import (
 	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	atlhyperac "github.com/atlhyper/atlhyper/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/anomaly"
 )
 
 const (
@@ -44,6 +45,14 @@ type Nodes interface {
 	Changed() <-chan struct{}
 }
 
+// Anomalies are what is open.
+type Anomalies interface {
+	// Summary returns what is open with the worst, and whether that is known yet.
+	Summary() (anomaly.Summary, bool)
+	// Changed receives after what Summary returns has changed.
+	Changed() <-chan struct{}
+}
+
 // Hub is whom to report to.
 type Hub interface {
 	// Cluster returns the name of the own ManagedCluster, the latest version of it
@@ -64,10 +73,12 @@ type Options struct {
 	Agent Agent
 	// Nodes says what the nodes use. Nil when nothing is measured.
 	Nodes Nodes
+	// Anomalies says what is open. Nil when nothing is judged.
+	Anomalies Anomalies
 	// Delivery returns how the delivery of telemetry stands. Nil when there is none.
 	Delivery func() Delivery
 	// MinInterval is the least time between two reports, except that the first
-	// one and a change of health go at once. Defaults to 10 s.
+	// one, a change of health and a critical anomaly go at once. Defaults to 10 s.
 	MinInterval time.Duration
 	// DriftInterval is the time between two comparisons of the hub's copy with
 	// what was applied; a difference is applied again. Defaults to 5 min.
@@ -105,9 +116,12 @@ func New(options Options) (*Reporter, error) {
 // Run reports until ctx ends.
 func (r *Reporter) Run(ctx context.Context) error {
 	started := time.Now()
-	var nodesChanged <-chan struct{}
+	var nodesChanged, anomaliesChanged <-chan struct{}
 	if r.options.Nodes != nil {
 		nodesChanged = r.options.Nodes.Changed()
+	}
+	if r.options.Anomalies != nil {
+		anomaliesChanged = r.options.Anomalies.Changed()
 	}
 	for {
 		pause := r.step(ctx, started)
@@ -122,6 +136,7 @@ func (r *Reporter) Run(ctx context.Context) error {
 		case <-r.options.Inventory.Changed():
 		case <-r.options.Hub.Changed():
 		case <-nodesChanged:
+		case <-anomaliesChanged:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -140,7 +155,8 @@ func (r *Reporter) step(ctx context.Context, started time.Time) time.Duration {
 		return pause
 	}
 	snapshot := r.options.Inventory.Snapshot()
-	if pause := started.Add(syncGrace).Sub(now); pause > 0 && !worthReporting(snapshot) {
+	summary, judged := r.anomalies()
+	if pause := started.Add(syncGrace).Sub(now); pause > 0 && !worthReporting(snapshot, judged) {
 		return pause
 	}
 	if r.memory.cluster != cluster || r.memory.uid != observed.UID {
@@ -151,6 +167,7 @@ func (r *Reporter) step(ctx context.Context, started time.Time) time.Duration {
 	if r.options.Nodes != nil {
 		desired.Used = used(r.options.Nodes.Snapshot().Used)
 	}
+	desired.Anomalies = summary
 	if r.options.Delivery != nil {
 		desired.Agent.Delivery = r.options.Delivery().shown(r.memory.delivery(), now)
 	}
@@ -183,10 +200,10 @@ func (r *Reporter) apply(ctx context.Context, cluster string, status v1alpha1.Ma
 	return r.options.Hub.ApplyStatus(ctx, configuration)
 }
 
-// worthReporting says whether a snapshot says more than that the agent has just
+// worthReporting says whether there is more to say than that the agent has just
 // started.
-func worthReporting(snapshot inventory.Snapshot) bool {
-	return snapshot.Synced || snapshot.APIServer.Healthy != nil && !*snapshot.APIServer.Healthy
+func worthReporting(snapshot inventory.Snapshot, judged bool) bool {
+	return snapshot.Synced && judged || snapshot.APIServer.Healthy != nil && !*snapshot.APIServer.Healthy
 }
 
 // memory is what the hub was told last.
@@ -234,7 +251,7 @@ func (m *memory) decide(desired, observed v1alpha1.ManagedClusterStatus, now tim
 	}
 	if !same(desired, *m.applied) {
 		interval := minInterval
-		if healthChanged(desired, *m.applied) {
+		if healthChanged(desired, *m.applied) || moreCritical(desired.Anomalies, m.applied.Anomalies) {
 			interval = min(urgentInterval, minInterval)
 		}
 		pause := m.appliedAt.Add(interval).Sub(now)

@@ -100,7 +100,7 @@ func agentPart(status v1alpha1.ManagedClusterStatus) v1alpha1.ManagedClusterStat
 	part := v1alpha1.ManagedClusterStatus{
 		Kubernetes: status.Kubernetes, Agent: status.Agent, Nodes: status.Nodes, Pods: status.Pods,
 		Workloads: status.Workloads, Capacity: status.Capacity, Allocatable: status.Allocatable,
-		Requested: status.Requested, Used: status.Used, StaleResources: status.StaleResources,
+		Requested: status.Requested, Used: status.Used, Anomalies: status.Anomalies, StaleResources: status.StaleResources,
 	}
 	for _, kind := range conditionTypes {
 		if c := find(status.Conditions, kind); c != nil {

@@ -57,6 +57,7 @@ func (d *demo) steps() []step {
 		{"Waiting until both clusters are available", d.hub.waitAvailable},
 		{"Waiting until the agents have counted everything", d.eachMember((*member).waitCounted)},
 		{"Waiting until the agents know what their nodes use", d.eachMember((*member).waitMeasured)},
+		{"Waiting until the agents have judged what they see", d.eachMember((*member).waitJudged)},
 		{"Waiting until the history has records of both clusters", d.hub.waitRecorded},
 	}
 }
@@ -103,6 +104,7 @@ func (d *demo) show(ctx context.Context) error {
 	for _, command := range [][]string{
 		{"get", "managedclusters", "-o", "wide"},
 		{"atlhyper", "status"},
+		{"atlhyper", "anomalies"},
 	} {
 		text, err := d.hub.Kubectl(ctx, command...)
 		if err != nil {
@@ -112,6 +114,7 @@ func (d *demo) show(ctx context.Context) error {
 	}
 	for _, command := range [][]string{
 		{"events", "--since=1h", "--limit=5"},
+		{"anomalies", "--limit=10"},
 		{"inventory", "--cluster=tokyo", "--kind=Pod", "--namespace=shop", "--limit=5"},
 		{"metrics", "--cluster=frankfurt", "--node=frankfurt-1", "--metric=cpu_*,load*", "--limit=6"},
 	} {
@@ -128,7 +131,7 @@ To look around, in another terminal:
   kubectl get mc -w
   kubectl describe mc tokyo
   kubectl explain mc.spec.heartbeat
-  ATLHYPER_DSN=%s hub history events
+  ATLHYPER_DSN=%s hub history anomalies --transitions
 
 Kill tokyo's agent (kill %d) and see it turn Unknown after 15 s.
 The members' kubeconfigs: %s

@@ -109,7 +109,8 @@ func TestShippedManifests(t *testing.T) {
 	want := []string{
 		"Namespace " + v1alpha1.MemberNamespace, "ServiceAccount " + v1alpha1.MemberAgent,
 		"ClusterRole " + v1alpha1.MemberAgent, "ClusterRoleBinding " + v1alpha1.MemberAgent,
-		"Role " + v1alpha1.MemberAgent, "RoleBinding " + v1alpha1.MemberAgent,
+		// Its own Secrets, and the heartbeats of nodes.
+		"Role " + v1alpha1.MemberAgent, "Role " + v1alpha1.MemberAgent, "RoleBinding " + v1alpha1.MemberAgent, "RoleBinding " + v1alpha1.MemberAgent,
 		"Secret " + v1alpha1.MemberSessionSecret, "Secret " + v1alpha1.MemberNodesSecret, "Service " + v1alpha1.MemberAgent,
 		"Deployment " + v1alpha1.MemberAgent, "Secret " + v1alpha1.MemberJoinSecret,
 	}

@@ -88,6 +88,7 @@ kubectl_complete-atlhyper into the PATH that contains:
 		newJoinCommand(f, streams),
 		newAcceptCommand(f, streams),
 		newStatusCommand(f, streams),
+		newAnomaliesCommand(f, streams),
 		newAnalyzeCommand(streams),
 		newVersionCommand(streams),
 	)

@@ -19,6 +19,9 @@ import (
 	"time"
 )
 
+// lifetime of the certificates.
+const lifetime = 90 * 24 * time.Hour
+
 // certificates are the files a control plane authenticates with.
 type certificates struct {
 	ca, serving, servingKey, serviceAccountKey string
@@ -28,7 +31,8 @@ type certificates struct {
 
 // writeCertificates makes a certificate authority, a serving certificate for
 // loopback, a client certificate in system:masters and the key that signs
-// ServiceAccount tokens. They are valid for a day.
+// ServiceAccount tokens. They outlast any test by far, so that nothing
+// that watches certificates has something to say.
 func writeCertificates(dir string) (*certificates, error) {
 	caKey, err := newKey()
 	if err != nil {
@@ -117,7 +121,7 @@ func sign(template, parent *x509.Certificate, key crypto.PublicKey, signer crypt
 	}
 	now := time.Now()
 	template.SerialNumber = serial
-	template.NotBefore, template.NotAfter = now.Add(-time.Minute), now.Add(24*time.Hour)
+	template.NotBefore, template.NotAfter = now.Add(-time.Minute), now.Add(lifetime)
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key, signer)
 	if err != nil {
 		return nil, nil, fmt.Errorf("signing the certificate of %s: %w", template.Subject.CommonName, err)
