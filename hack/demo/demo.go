@@ -78,12 +78,18 @@ func newDemo(out io.Writer, dsn string) (*demo, error) {
 	if d.hub.DSN = dsn; dsn == "" {
 		d.hub.DSN = "sqlite://" + filepath.Join(dir, "history.db")
 	}
+	// Whoever wants to look around reads it from here: it may hold a password.
+	if err := os.WriteFile(d.dsnFile(), []byte(d.hub.DSN), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("writing where the history is: %w", err), os.RemoveAll(dir))
+	}
 	d.members = []*member{
 		{demo: d, name: "frankfurt", nodes: 6, running: 38, succeeded: 2},
 		{demo: d, name: "tokyo", nodes: 3, brokenNodes: 1, running: 7, pending: 3},
 	}
 	return d, nil
 }
+
+func (d *demo) dsnFile() string { return filepath.Join(d.dir, "history.dsn") }
 
 // play runs all steps and shows the result.
 func (d *demo) play(ctx context.Context) error {
@@ -131,11 +137,11 @@ To look around, in another terminal:
   kubectl get mc -w
   kubectl describe mc tokyo
   kubectl explain mc.spec.heartbeat
-  ATLHYPER_DSN=%s hub history anomalies --transitions
+  ATLHYPER_DSN=$(cat %s) hub history anomalies --transitions
 
 Kill tokyo's agent (kill %d) and see it turn Unknown after 15 s.
 The members' kubeconfigs: %s
-`, d.hub.Kubeconfig(), d.programs.AtlHyper, d.programs.Kubernetes, d.hub.DSN, d.members[1].agent.PID(), d.memberKubeconfigs())
+`, d.hub.Kubeconfig(), d.programs.AtlHyper, d.programs.Kubernetes, d.dsnFile(), d.members[1].agent.PID(), d.memberKubeconfigs())
 	return nil
 }
 

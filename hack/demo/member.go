@@ -107,8 +107,8 @@ func (m *member) waitCounted(ctx context.Context) error {
 	return nil
 }
 
-// waitJudged waits until the ManagedCluster says what is broken.
+// waitJudged waits until the ManagedCluster says how much is broken.
 func (m *member) waitJudged(ctx context.Context) error {
-	_, err := m.demo.hub.Kubectl(ctx, "wait", "--for=jsonpath={.status.anomalies.worst[0].rule}", "managedcluster/"+m.name, "--timeout=90s")
+	_, err := m.demo.hub.Kubectl(ctx, "wait", "--for=jsonpath={.status.anomalies.critical}", "managedcluster/"+m.name, "--timeout=90s")
 	return err
 }
