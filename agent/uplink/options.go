@@ -20,6 +20,10 @@ type Linger struct {
 	// Bytes is how much has to come together to go at once, uncompressed; 0 means
 	// LiveBytes.
 	Bytes int64
+	// Eager sends the first one at once when nothing was sent for Time. Those after
+	// it wait for company until Time after it was sent, so that there are not more
+	// requests in a row than otherwise.
+	Eager bool
 }
 
 // Size bounds a batch.
@@ -42,9 +46,9 @@ type Options struct {
 	Version string
 
 	// Linger is how long records of a stream wait for company on the live lane.
-	// Default: 50 ms for anomalies and command output, 100 ms for events and
-	// inventory, 2 s or 64 KiB for node metrics and SLI slices. Live data is to be at
-	// most 5 s old when the hub has it: 2 s leave 3 s for the way and for a hub that
+	// Default: 50 ms and eager for anomalies and command output, for which people
+	// wait, 100 ms for events and inventory, 2 s or 64 KiB for node metrics and SLI
+	// slices. Live data is to be at most 5 s old when the hub has it: 2 s leave 3 s for the way and for a hub that
 	// is slow. Waiting longer would save little, as what a cluster with many nodes
 	// says every 15 s fills a batch in 2 s anyway, and with few nodes it is little.
 	Linger map[telemetry.Stream]Linger
@@ -75,8 +79,8 @@ const (
 
 func defaultLinger() map[telemetry.Stream]Linger {
 	return map[telemetry.Stream]Linger{
-		telemetry.StreamAnomalies:     {Time: 50 * time.Millisecond},
-		telemetry.StreamCommandOutput: {Time: 50 * time.Millisecond},
+		telemetry.StreamAnomalies:     {Time: 50 * time.Millisecond, Eager: true},
+		telemetry.StreamCommandOutput: {Time: 50 * time.Millisecond, Eager: true},
 		telemetry.StreamEvents:        {Time: 100 * time.Millisecond},
 		telemetry.StreamInventory:     {Time: 100 * time.Millisecond},
 		telemetry.StreamNodeMetrics:   {Time: 2 * time.Second, Bytes: 64 << 10},

@@ -309,3 +309,29 @@ func TestLinger(t *testing.T) {
 		t.Errorf("what came while a batch was sent is due %v in %s", due, wait)
 	}
 }
+
+func TestEagerLinger(t *testing.T) {
+	now := time.Date(2026, time.November, 23, 9, 30, 0, 0, time.UTC)
+	linger := Linger{Time: 50 * time.Millisecond, Bytes: 1000, Eager: true}
+	s := newSequence(Live, telemetry.StreamAnomalies, Size{Records: 100, Bytes: 1 << 20})
+	at := func(after time.Duration, records uint64, want time.Duration) {
+		t.Helper()
+		if wait, due := s.notice(records, 10, linger, now.Add(after)); due != (records > 0) || wait != want {
+			t.Errorf("after %s, %d records are due %v in %s, want %s", after, records, due, wait, want)
+		}
+	}
+	at(0, 1, 0)
+	s.sent(now)
+	at(10*time.Millisecond, 3, 40*time.Millisecond)
+	at(20*time.Millisecond, 0, 0)
+	at(30*time.Millisecond, 1, 20*time.Millisecond)
+	at(50*time.Millisecond, 2, 0)
+	s.sent(now.Add(50 * time.Millisecond))
+	at(60*time.Millisecond, 0, 0)
+	at(99*time.Millisecond, 1, time.Millisecond)
+	at(110*time.Millisecond, 0, 0)
+	at(time.Second, 1, 0)
+	// The hub's refusals hold it like any other.
+	s.pause(now.Add(time.Second), time.Second, time.Minute, 0.5)
+	at(time.Second, 1, 500*time.Millisecond)
+}

@@ -23,6 +23,8 @@ type sequence struct {
 	holds uint64
 	// since is when the first of the waiting records was noticed; zero when none is.
 	since time.Time
+	// went is when the last batch that was stored was sent.
+	went time.Time
 	// until is the end of a pause of this sequence alone.
 	until time.Time
 	// refusals in a row, of anything; tries of the one record at hand.
@@ -55,6 +57,12 @@ func (s *sequence) notice(records uint64, bytes int64, linger Linger, now time.T
 	}
 	if s.since.IsZero() {
 		s.since = now
+		if linger.Eager {
+			// As if it had waited since the last batch.
+			if s.since = now.Add(-linger.Time); s.went.After(s.since) {
+				s.since = s.went
+			}
+		}
 	}
 	wait := s.since.Add(linger.Time).Sub(now)
 	if bytes >= linger.Bytes {
@@ -78,7 +86,7 @@ func (s *sequence) resume(holds uint64) {
 
 // sent notes that what was noticed is on its way since began. What comes after it
 // has not waited longer than that.
-func (s *sequence) sent(began time.Time) { s.since = began }
+func (s *sequence) sent(began time.Time) { s.since, s.went = began, began }
 
 // nothing notes that there was nothing to read, although something is unconfirmed:
 // somebody else has it. It is looked for again, but not all the time.
