@@ -23,7 +23,6 @@ import (
 
 	"github.com/atlhyper/atlhyper/agent/anomalies"
 	"github.com/atlhyper/atlhyper/agent/hubconn"
-	"github.com/atlhyper/atlhyper/agent/inventory"
 	"github.com/atlhyper/atlhyper/agent/nodes"
 	"github.com/atlhyper/atlhyper/agent/report"
 	"github.com/atlhyper/atlhyper/agent/spool"
@@ -77,6 +76,15 @@ type Config struct {
 	// NamesOf lists, separated by commas, which of ConfigMap and Secret are told to
 	// the hub, with names and labels alone. Empty for none.
 	NamesOf string
+	// KubeletInterval is the time between two readings of each node's kubelet, from 15 s
+	// to 2 min; 0 for none, the default.
+	KubeletInterval time.Duration
+	// KubeletAccess is "proxy", the default, to have the API server ask kubelets, or
+	// "direct" to ask them from here.
+	KubeletAccess string
+	// KubeletCAFile has the authorities, in PEM, whose certificates kubelets that are
+	// asked directly have to show. Empty for the one of the API server.
+	KubeletCAFile string
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
@@ -112,6 +120,14 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 		"Names and addresses, separated by commas, by which node collectors may call this agent besides those of its Service.")
 	fs.StringVar(&c.NamesOf, "names-of", "",
 		"Which of ConfigMap and Secret, separated by commas, to tell the hub of, with names and labels alone. The agent's ClusterRole has to allow listing them, and whoever may list Secrets may read them.")
+	fs.DurationVar(&c.KubeletInterval, "kubelet-interval", 0,
+		"Time between two readings of each node's kubelet, from 15s to 2m, for how full claims are and for what containers use. 0 to read none. "+
+			"It takes the rights in config/agent/kubelet or config/agent/kubelet-direct.")
+	fs.StringVar(&c.KubeletAccess, "kubelet-access", kubeletProxy,
+		"How to read kubelets: proxy has the API server ask them, which takes a right that reaches further than reading; "+
+			"direct asks them from here, which takes certificates that the cluster's authority signed.")
+	fs.StringVar(&c.KubeletCAFile, "kubelet-ca-file", "",
+		"File with the authorities of kubelets for --kubelet-access=direct. Empty for the one of the API server.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
 	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away, and where is remembered which anomalies are open.")
@@ -208,13 +224,12 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	names, err := config.namesOf()
+	inv, readKubelets, err := config.watching(member, ship, judged)
 	if err != nil {
 		return err
 	}
-	inv, err := inventory.New(member, inventory.Options{Sink: ship, Observer: judged, NamesOf: names, Logger: config.Logger.WithName("inventory")})
-	if err != nil {
-		return fmt.Errorf("preparing the inventory: %w", err)
+	if err := ship.registry.Register(anomalies.NewCollector(judged.Stats)); err != nil {
+		return fmt.Errorf("registering the metrics about anomalies: %w", err)
 	}
 	ship.options.Lost = func(stream telemetry.Stream) { inv.Resync(stream); judged.Resync(stream) }
 	core, err := corev1client.NewForConfig(member)
@@ -222,12 +237,13 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("making a client for this cluster: %w", err)
 	}
 	hub, err := hubconn.New(hubconn.Options{
-		ClusterID: inv.ClusterID,
-		JoinDir:   config.JoinDir,
-		Store:     hubconn.NewSecretStore(core, config.Namespace),
-		Version:   observability.Version(),
-		Logger:    config.Logger.WithName("hub"),
-		Timing:    config.Timing,
+		ClusterID:  inv.ClusterID,
+		JoinDir:    config.JoinDir,
+		Store:      hubconn.NewSecretStore(core, config.Namespace),
+		Thresholds: judged.Thresholds,
+		Version:    observability.Version(),
+		Logger:     config.Logger.WithName("hub"),
+		Timing:     config.Timing,
 	})
 	if err != nil {
 		return err
@@ -254,6 +270,7 @@ func Run(ctx context.Context, config Config) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return inv.Run(ctx) })
+	group.Go(func() error { return readKubelets(ctx) })
 	group.Go(func() error { return judged.Run(ctx) })
 	group.Go(func() error { return hub.Run(ctx) })
 	group.Go(func() error { return reporter.Run(ctx) })

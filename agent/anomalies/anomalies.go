@@ -52,6 +52,7 @@ type Anomalies struct {
 	inbox   *inbox
 	outbox  *outbox
 	summary atomic.Pointer[anomaly.Summary]
+	stats   atomic.Pointer[Stats]
 	changes chan struct{}
 	// saves holds what is to be written next.
 	saves chan *memory
@@ -101,6 +102,11 @@ func (a *Anomalies) Readable(kind string, yes bool) { a.inbox.say(kindReadable{k
 
 // Answering says whether the API server answers.
 func (a *Anomalies) Answering(yes bool) { a.inbox.say(serverAnswers{yes}) }
+
+// Thresholds takes the document of thresholds that metrics are compared with, which
+// internal/anomaly/threshold defines, instead of the one before. Until it is called,
+// those that were evaluated before the start are.
+func (a *Anomalies) Thresholds(document string) { a.inbox.say(newThresholds{document}) }
 
 // Resync has the sink told again what is open, and what has cleared lately. It does
 // nothing for streams other than telemetry.StreamAnomalies, and returns at once.

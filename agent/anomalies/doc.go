@@ -13,10 +13,14 @@
 //
 // What has to outlive a restart is in a file: the open anomalies, so that none is
 // told twice or forgotten, what happened once, so that it is not replayed, and what
-// was not handed on yet. It is at most some seconds old, so that a killed agent may
-// tell the transitions of its last seconds again; an agent that stops in order does
+// was not handed on yet. It is at most about a second old, so that a killed agent may
+// tell the transitions of its last second again; an agent that stops in order does
 // not. Without the file, of what happened before the start only the last ten
 // minutes are told.
+//
+// The hub's metric thresholds are compared here too. They are remembered with the
+// rest, so that an agent that starts while the hub is away goes on with those it
+// knows.
 //
 // While the API server does not answer, nothing is concluded from silence: the
 // heartbeats of nodes do not run out, and what was raised stays.

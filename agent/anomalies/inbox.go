@@ -26,6 +26,8 @@ type (
 	serverAnswers struct{ yes bool }
 	// tellAgain asks for what is open to be told again.
 	tellAgain struct{}
+	// newThresholds has what the hub wants metrics to be compared with.
+	newThresholds struct{ document string }
 )
 
 // entry is an object or a message.

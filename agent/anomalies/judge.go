@@ -25,7 +25,7 @@ const (
 	countPause   = 5 * time.Second
 	// savePause is the least time between two savings, and saveInterval the time
 	// after which is saved although nothing was told.
-	savePause    = 5 * time.Second
+	savePause    = time.Second
 	saveInterval = 10 * time.Minute
 	// leasePause is how long heartbeats of nodes may wait to be looked at, far less
 	// than it takes for one to be missed.
@@ -59,7 +59,7 @@ type judge struct {
 
 func (a *Anomalies) newJudge(before *memory, now time.Time) *judge {
 	j := &judge{
-		anomalies: a, log: a.options.Logger, leases: newLeases(), recent: newRecent(), saved: now,
+		anomalies: a, log: a.options.Logger, leases: newLeases(), recent: newRecent(), saved: now.Add(-savePause),
 	}
 	options := anomaly.Options{Now: now}
 	if before != nil {
@@ -72,6 +72,9 @@ func (a *Anomalies) newJudge(before *memory, now time.Time) *judge {
 		j.log.Info("Remembering anomalies", "savedAt", before.SavedAt, "incidents", len(before.Engine.Incidents), "unsent", len(before.Unsent))
 	}
 	j.engine = anomaly.New(options)
+	if before != nil {
+		a.stats.Store(&Stats{Thresholds: len(before.Engine.Thresholds)})
+	}
 	return j
 }
 
@@ -178,6 +181,9 @@ func (j *judge) heed(message any, now time.Time) (told []anomaly.Transition) {
 		j.synced = true
 		told = append(told, j.engine.Synced(now)...)
 		j.summaryDue = now
+		if j.anomalies.Stats() != (Stats{}) {
+			j.saveSoon() // thresholds that came before could not be remembered
+		}
 	case kindReadable:
 		return j.read(m.kind, m.yes, now)
 	case serverAnswers:
@@ -190,6 +196,8 @@ func (j *judge) heed(message any, now time.Time) (told []anomaly.Transition) {
 		return j.deafen(now)
 	case tellAgain:
 		return j.again(now)
+	case newThresholds:
+		return j.compare(m.document, now)
 	}
 	return told
 }
@@ -240,6 +248,13 @@ func (j *judge) again(now time.Time) []anomaly.Transition {
 	}
 	j.log.Info("Telling anomalies again", "transitions", len(told))
 	return told
+}
+
+// saveSoon has the present remembered although nothing was told.
+func (j *judge) saveSoon() {
+	if due := j.saved.Add(savePause); j.saveDue.IsZero() || due.Before(j.saveDue) {
+		j.saveDue = due
+	}
 }
 
 // schedule decides when to make a summary and when to save.

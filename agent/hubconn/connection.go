@@ -44,6 +44,11 @@ type Options struct {
 	JoinDir string
 	// Store keeps the session over restarts. Required.
 	Store SessionStore
+	// Thresholds is handed the document under v1alpha1.BundleThresholds when the
+	// hub's bundle is first seen and whenever it changes; it is empty when the bundle
+	// has none. While the bundle cannot be read, or is not there, nothing is known
+	// and nothing is handed over. It returns at once. Nil for nobody.
+	Thresholds func(document string)
 	// Version is the agent's version, for the User-Agent.
 	Version string
 	// Instance tells this process from others of the same cluster. Defaults to
@@ -81,6 +86,8 @@ type Connection struct {
 	bundled bool
 	// rerouted is closed when ingest or bundled changes.
 	rerouted chan struct{}
+	// thresholds is the document that was handed on last; nil for none.
+	thresholds *string
 }
 
 // New returns a Connection that does nothing before Run.
@@ -164,6 +171,20 @@ func (c *Connection) setIngest(endpoints []Endpoint) {
 		c.log.Info("The hub takes no telemetry")
 	default:
 		c.log.Info("The hub takes telemetry", "url", endpoints[0].URL)
+	}
+}
+
+// setThresholds hands a document on, unless that was done already.
+func (c *Connection) setThresholds(document string) {
+	if c.options.Thresholds == nil {
+		return
+	}
+	c.mu.Lock()
+	same := c.thresholds != nil && *c.thresholds == document
+	c.thresholds = &document
+	c.mu.Unlock()
+	if !same {
+		c.options.Thresholds(document)
 	}
 }
 

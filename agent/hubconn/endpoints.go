@@ -78,14 +78,15 @@ func (s *session) watchCluster(ctx context.Context) error {
 	})
 }
 
-// watchBundle follows the ConfigMap with which the hub says where it is and where
-// it takes telemetry.
+// watchBundle follows the ConfigMap with which the hub says where it is, where it
+// takes telemetry, and what to compare metrics with.
 func (s *session) watchBundle(ctx context.Context) error {
 	lw := cache.NewListWatchFromClient(s.core.RESTClient(), "configmaps", s.namespace, fields.OneTermEqualSelector("metadata.name", v1alpha1.AgentBundle))
 	return s.watch(ctx, lw, &corev1.ConfigMap{}, func(obj any) {
 		var data map[string]string
 		if bundle, _ := obj.(*corev1.ConfigMap); bundle != nil {
 			data = bundle.Data
+			s.setThresholds(data[v1alpha1.BundleThresholds])
 		}
 		if ingest, err := parseBundle(v1alpha1.BundleIngest, data[v1alpha1.BundleIngest]); err != nil {
 			s.log.Error(err, "Delivering telemetry to where it was delivered before")

@@ -118,7 +118,7 @@ type MetricSource struct {
 	// +required
 	Scope MetricScope `json:"scope,omitempty"`
 
-	// name is the name of the metric, such as node_cpu_used_percent. A name that
+	// name is the name of the metric, such as cpu_usage_percent. A name that
 	// does not exist makes the rule Stalled with reason UnknownMetric.
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -138,7 +138,7 @@ type MetricSource struct {
 	Threshold Decimal `json:"threshold,omitempty"`
 
 	// labels are labels that a value must have, with exactly these values, such as
-	// mountpoint: /var. When unset, all values. From 1 to 16.
+	// mount: /var. When unset, all values. From 1 to 16.
 	// +optional
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=16

@@ -93,6 +93,12 @@ const BundleEndpoints = "endpoints.json"
 // the hub keeps no history, and agents ship nothing.
 const BundleIngest = "ingest.json"
 
+// BundleThresholds is the key of the AgentBundle whose value, a JSON document that
+// internal/anomaly/threshold defines, lists the metric thresholds of AlertRules
+// that the agent evaluates in its cluster. Without the key there are none. Whoever
+// writes it owns this key alone.
+const BundleThresholds = "thresholds.json"
+
 // Labels and annotations.
 const (
 	// LabelCluster carries the name of the ManagedCluster on every hub object

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -200,12 +201,32 @@ func (r *Reconciler) apply(ctx context.Context, in *Input) (map[objectRef]string
 		}
 	}
 	if len(r.bundle) == 0 {
-		bundle := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(in.Cluster.Name), Name: v1alpha1.AgentBundle}}
-		if err := client.IgnoreNotFound(r.Delete(ctx, bundle)); err != nil {
+		if err := r.withdrawBundle(ctx, namespaceOf(in.Cluster.Name)); err != nil {
 			return nil, fmt.Errorf("removing the bundle of a hub that has no address to tell: %w", err)
 		}
 	}
 	return versions, nil
+}
+
+// withdrawBundle takes what bundleOf may write out of a bundle, and removes the
+// bundle unless others have put something into it.
+func (r *Reconciler) withdrawBundle(ctx context.Context, namespace string) error {
+	bundle := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.AgentBundle}}
+	patch, err := json.Marshal(map[string]any{"data": map[string]any{v1alpha1.BundleEndpoints: nil, v1alpha1.BundleIngest: nil}})
+	if err != nil {
+		return err
+	}
+	if err := r.Patch(ctx, bundle, client.RawPatch(types.MergePatchType, patch)); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if len(bundle.Data)+len(bundle.BinaryData) > 0 {
+		return nil
+	}
+	err = client.IgnoreNotFound(r.Delete(ctx, bundle, client.Preconditions{UID: &bundle.UID, ResourceVersion: &bundle.ResourceVersion}))
+	if apierrors.IsConflict(err) {
+		return nil // somebody has just put something into it
+	}
+	return err
 }
 
 // mark writes the annotations of a cluster's namespace, unless they are so

@@ -16,7 +16,11 @@
 //	send(engine.Synced(now))                  // the first lists are complete
 //	send(engine.Observe(object, now))         // from then on, each change
 //	send(engine.Forget(reference, now))       // each deletion
+//	send(engine.SetThresholds(list, now))     // whenever they are told, also before
 //	send(engine.Advance(now))                 // at Due
+//
+// Besides the rules of the catalogue it evaluates metric thresholds, each a rule of
+// its own. Of those, what cannot be compared stays as it is, however long that takes.
 //
 // What has to outlive a restart is in State, to be stored now and then and when
 // the caller stops.
@@ -76,6 +80,10 @@ type Engine struct {
 	holding map[catalogue.ID]int
 	timers  timers
 	storm   storm
+	// frozen are the incidents of thresholds that would clear if anything were known
+	// of a subject, and ended those that cleared before anything could be told.
+	frozen map[facts.Ref][]*incident
+	ended  []*incident
 	// dirty are the incidents to settle before the call returns.
 	dirty []*incident
 	out   []Transition
@@ -95,7 +103,7 @@ func New(options Options) *Engine {
 		world:     rules.NewWorld(rules.Options{Snapshot: options.Snapshot, Horizon: horizon}),
 		incidents: map[rules.Key]*incident{}, subjects: map[facts.Ref][]*incident{}, kin: map[facts.Ref][]*incident{},
 		waiting: map[rules.Key]map[*incident]struct{}{}, kills: map[facts.Ref][]time.Time{}, holding: map[catalogue.ID]int{},
-		storm: storm{withheld: map[*incident]struct{}{}},
+		frozen: map[facts.Ref][]*incident{}, storm: storm{withheld: map[*incident]struct{}{}},
 	}
 	if options.State != nil {
 		e.restore(options.State)
@@ -120,6 +128,9 @@ func (e *Engine) setPartial(kind string, partial bool, now time.Time) []Transiti
 	e.enter(now)
 	for _, ref := range slices.Clone(e.world.Partial(kind, partial)) {
 		e.judge(ref)
+	}
+	for _, ref := range e.world.Orphans() {
+		e.drop(ref)
 	}
 	return e.leave()
 }
@@ -154,8 +165,16 @@ func (e *Engine) Synced(now time.Time) []Transition {
 		return e.leave()
 	}
 	e.synced = true
-	for _, ref := range e.world.Unseen() {
+	for _, inc := range e.ended {
+		e.tellCleared(inc)
+	}
+	e.ended = nil
+	unseen, unjudged := e.world.Unseen(), e.world.Synced(e.now)
+	for _, ref := range append(unseen, e.world.Orphans()...) {
 		e.drop(ref)
+	}
+	for _, ref := range unjudged {
+		e.judge(ref)
 	}
 	all := e.sorted()
 	for _, inc := range all {
@@ -229,6 +248,7 @@ func (e *Engine) leave() []Transition {
 func (e *Engine) judge(ref facts.Ref) {
 	e.round++
 	found := e.world.Findings(ref, e.now)
+	e.thawAll(ref)
 	known := e.subjects[ref]
 	if len(found) == 0 && len(known) == 0 {
 		return
@@ -253,10 +273,7 @@ func (e *Engine) unmatched(inc *incident, ref facts.Ref) {
 		}
 	}
 	m := inc.members[ref]
-	if m == nil || m.round == e.round || !m.matched {
-		return
-	}
-	if e.world.Unjudged(inc.key.Rule) && (e.synced || m.restored) {
+	if m == nil || m.round == e.round || !m.matched || !e.judged(inc, ref, m) {
 		return
 	}
 	counted := !m.since.After(e.now)
@@ -267,6 +284,14 @@ func (e *Engine) unmatched(inc *incident, ref facts.Ref) {
 	// A failed Job is only taken back by a newer one that succeeded.
 	inc.clearNow = inc.key.Rule == "JobFailed"
 	e.dirty = append(e.dirty, inc)
+}
+
+// judged says whether it means something that a member was not found again.
+func (e *Engine) judged(inc *incident, ref facts.Ref, m *member) bool {
+	if inc.metric {
+		return e.below(inc, ref, m)
+	}
+	return !e.world.Unjudged(inc.key.Rule) || !e.synced && !m.restored
 }
 
 func (e *Engine) lose(inc *incident, m *member) {
@@ -295,6 +320,7 @@ func (e *Engine) drop(ref facts.Ref) {
 		e.dirty = append(e.dirty, inc)
 	}
 	delete(e.subjects, ref)
+	e.nodeGone(ref)
 	for _, inc := range e.kin[ref] {
 		if len(inc.members) == 0 && len(inc.edges) == 0 && inc.key.Rule != "JobFailed" {
 			inc.clearNow = true

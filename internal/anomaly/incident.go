@@ -21,6 +21,10 @@ type incident struct {
 	key         rules.Key
 	rule        *catalogue.Rule
 	fingerprint string
+	// metric is true for a threshold of an AlertRule, and over why one has cleared
+	// when that is not recovery.
+	metric bool
+	over   string
 	// state is 0 until something holds.
 	state    telemetry.AnomalyState
 	severity telemetry.Severity
@@ -62,6 +66,8 @@ type member struct {
 	round      uint64
 	// restored is true until the object has been seen again after a restart.
 	restored bool
+	// missing is since when a node does not measure what it is about.
+	missing time.Time
 }
 
 // edge is something that happened once.

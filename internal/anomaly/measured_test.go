@@ -211,14 +211,30 @@ func TestSilentCollectors(t *testing.T) {
 
 // A measurement that does not come again is no proof of anything.
 func TestMissingMeasurements(t *testing.T) {
-	s := begin(t)
+	s := begin(t, nodeOf("node-1"))
 	hot := func(seq int) facts.Object { return sampleOf("node-1", seq, value{telemetry.MetricCPUUsage, "", 95}) }
 	s.feed(0, 10*time.Minute, hot)
 	s.at(time.Hour)
-	s.wants()
+	s.wants("12m0s raised warning CollectorStale node-1")
 	s.feed(time.Hour, 80*time.Minute, hot)
 	s.at(3 * time.Hour)
-	s.wants("1h15m0s raised info NodeCPUHigh node-1")
+	s.wants("12m0s raised warning CollectorStale node-1", "1h0m0s cleared warning CollectorStale node-1",
+		"1h15m0s raised info NodeCPUHigh node-1", "1h22m0s raised warning CollectorStale node-1")
+}
+
+// A sample that was under way when its node went brings nothing back.
+func TestLateMeasurements(t *testing.T) {
+	s := begin(t, nodeOf("node-1"))
+	hot := func(seq int) facts.Object { return sampleOf("node-1", seq, value{telemetry.MetricCPUUsage, "", 95}) }
+	s.feed(0, 16*time.Minute, hot)
+	s.at(17 * time.Minute).lose(nodeOf("node-1"))
+	s.feed(18*time.Minute, 19*time.Minute, hot)
+	s.at(3 * time.Hour)
+	s.wants("15m0s raised info NodeCPUHigh node-1", "17m0s cleared info NodeCPUHigh node-1")
+
+	s.see(nodeOf("node-1"))
+	s.feed(4*time.Hour, 4*time.Hour+16*time.Minute, hot)
+	s.wants("15m0s raised info NodeCPUHigh node-1", "17m0s cleared info NodeCPUHigh node-1", "4h15m0s raised info NodeCPUHigh node-1")
 }
 
 func TestContainersAndVolumes(t *testing.T) {

@@ -102,7 +102,7 @@ func TestRestarts(t *testing.T) {
 		"a measurement that has not come again yet clears nothing": {
 			func(s *story) {
 				hot := func(seq int) facts.Object { return sampleOf("node-1", seq, value{telemetry.MetricCPUUsage, "", 95}) }
-				s.feed(0, 16*minute, hot)
+				s.see(nodeOf("node-1")).feed(0, 16*minute, hot)
 				s.restart(17*minute, nodeOf("node-1"))
 				s.feed(18*minute, 19*minute, hot)
 				s.at(20 * minute).see(sampleOf("node-1", 80))

@@ -8,27 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/atlhyper/atlhyper/internal/anomaly/catalogue"
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
 	"github.com/atlhyper/atlhyper/internal/anomaly/rules"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
-
-// incident returns the incident of a finding, a new one if there is none.
-func (e *Engine) incident(key rules.Key) *incident {
-	if inc := e.incidents[key]; inc != nil {
-		return inc
-	}
-	rule, ok := catalogue.Lookup(key.Rule)
-	if !ok {
-		return nil
-	}
-	inc := &incident{key: key, rule: rule, fingerprint: fingerprintOf(key), members: map[facts.Ref]*member{}, slot: noSlot}
-	e.incidents[key] = inc
-	owner := ownerOf(key)
-	e.kin[owner] = append(e.kin[owner], inc)
-	return inc
-}
 
 // match takes a finding about a subject.
 func (e *Engine) match(ref facts.Ref, f *rules.Finding) {
@@ -60,7 +43,7 @@ func (e *Engine) match(ref facts.Ref, f *rules.Finding) {
 		inc.lastMatch = e.now // it ends now, to begin again later
 	}
 	changed := !since.Equal(m.since) || !m.matched || m.restored || differs(&m.finding, f)
-	m.since, m.finding, m.matched, m.restored, m.round = since, *f, true, false, e.round
+	m.since, m.finding, m.matched, m.restored, m.round, m.missing = since, *f, true, false, e.round, time.Time{}
 	if changed && !e.joins(inc, m, counted) {
 		e.dirty = append(e.dirty, inc)
 	}
@@ -284,6 +267,9 @@ func (e *Engine) settleRaised(inc *incident, v *weight) bool {
 		v.look(end, e.now)
 		return true
 	}
+	if !inc.clearNow && e.freezes(inc) {
+		return true
+	}
 	e.tellCleared(inc)
 	inc.state, inc.told, inc.toldCount, inc.clearNow = 0, 0, 0, false
 	return v.future
@@ -295,7 +281,7 @@ func (e *Engine) remove(inc *incident) {
 	e.unwait(inc)
 	e.timers.set(inc, time.Time{})
 	delete(e.incidents, inc.key)
-	delete(e.storm.withheld, inc)
+	e.storm.let(inc)
 	members, edges := inc.members, inc.edges
 	inc.members, inc.edges = map[facts.Ref]*member{}, nil
 	for ref := range members {

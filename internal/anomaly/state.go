@@ -9,6 +9,7 @@ import (
 
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
 	"github.com/atlhyper/atlhyper/internal/anomaly/rules"
+	"github.com/atlhyper/atlhyper/internal/anomaly/threshold"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -24,6 +25,8 @@ type State struct {
 	Nodes []rules.NodeMemory `json:"nodes,omitempty"`
 	// Kills are when owners lost containers in the last hour.
 	Kills []KillState `json:"kills,omitempty"`
+	// Thresholds are the metric thresholds that were evaluated last.
+	Thresholds []threshold.Threshold `json:"thresholds,omitempty"`
 }
 
 // IncidentState is an anomaly in a State.
@@ -72,7 +75,7 @@ type KillState struct {
 // State returns what the next engine has to know. What is neither pending nor
 // raised is left out: it follows from the objects.
 func (e *Engine) State() *State {
-	s := &State{At: e.now, Nodes: e.world.Memory()}
+	s := &State{At: e.now, Nodes: e.world.Memory(), Thresholds: slices.Clone(e.world.Thresholds())}
 	slices.SortFunc(s.Nodes, func(a, b rules.NodeMemory) int { return compare(a.Node, b.Node) })
 	for _, inc := range e.sorted() {
 		if inc.state == 0 && len(inc.edges) == 0 {
@@ -112,12 +115,13 @@ func compare(a, b string) int {
 }
 
 func (e *Engine) restore(s *State) {
+	e.world.SetThresholds(s.Thresholds)
 	var open []rules.Key
 	for i := range s.Incidents {
 		x := &s.Incidents[i]
 		inc := e.incident(x.Key)
 		if inc == nil {
-			continue // a rule that this version does not have
+			continue // a rule that this version does not have, or a threshold that it does not understand
 		}
 		open = append(open, x.Key)
 		inc.state, inc.severity = telemetry.AnomalyState(x.State), telemetry.Severity(x.Severity)
@@ -126,6 +130,9 @@ func (e *Engine) restore(s *State) {
 		for _, m := range x.Members {
 			f := said(inc)
 			f.Object.UID, f.Token = m.UID, m.Token
+			if inc.metric {
+				f.Fresh = s.At.Add(restoredFresh)
+			}
 			inc.members[m.Ref] = &member{finding: f, since: m.Since, matched: true, restored: true}
 			e.link(m.Ref, inc)
 		}
@@ -140,6 +147,25 @@ func (e *Engine) restore(s *State) {
 		e.kills[k.Owner] = slices.Clone(k.At)
 	}
 	e.world.Remember(s.Nodes, open)
+}
+
+// incident returns the incident of a finding, a new one if there is none.
+func (e *Engine) incident(key rules.Key) *incident {
+	if inc := e.incidents[key]; inc != nil {
+		return inc
+	}
+	rule, ok := e.world.Rule(key.Rule)
+	if !ok {
+		return nil
+	}
+	inc := &incident{
+		key: key, rule: rule, fingerprint: fingerprintOf(key), metric: rules.IsThreshold(key.Rule),
+		members: map[facts.Ref]*member{}, slot: noSlot,
+	}
+	e.incidents[key] = inc
+	owner := ownerOf(key)
+	e.kin[owner] = append(e.kin[owner], inc)
+	return inc
 }
 
 // said makes a finding of what was told last, until the object is seen again.
@@ -157,6 +183,11 @@ const unlisted = 15 * time.Minute
 // confirm takes away the restored members that the first lists did not bring back.
 // What cannot be listed stays: not seeing it is no proof.
 func (e *Engine) confirm(inc *incident) {
+	if inc.metric {
+		// It waits for as long as it takes, unless there is nothing to wait for.
+		e.nodeGone(ownerOf(inc.key))
+		return
+	}
 	for ref, m := range inc.members {
 		if !m.restored || e.world.IsPartial(ref.Kind) {
 			continue

@@ -60,7 +60,7 @@ func (s *story) hear(transitions []anomaly.Transition) {
 		if t.Count != 1 && t.State != telemetry.AnomalyCleared {
 			line += fmt.Sprintf(" x%d", t.Count)
 		}
-		s.told = append(s.told, line)
+		s.told = append(s.told, line+ofThreshold(t))
 	}
 }
 

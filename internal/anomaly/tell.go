@@ -32,9 +32,24 @@ type storm struct {
 	// announced are the moments of the last new anomalies, oldest first.
 	announced []time.Time
 	withheld  map[*incident]struct{}
-	since     time.Time
-	told      uint32
-	severity  telemetry.Severity
+	// changed is true when withheld is not what it was when it was last looked at.
+	changed  bool
+	since    time.Time
+	told     uint32
+	severity telemetry.Severity
+}
+
+func (s *storm) withhold(inc *incident) {
+	_, held := s.withheld[inc]
+	inc.withheld, s.changed = true, s.changed || !held || inc.severity > s.severity
+	s.withheld[inc] = struct{}{}
+}
+
+func (s *storm) let(inc *incident) {
+	if _, held := s.withheld[inc]; held {
+		s.changed = true
+		delete(s.withheld, inc)
+	}
 }
 
 // release returns when more can be told; zero when nothing is held back.
@@ -84,7 +99,7 @@ func (e *Engine) releaseStorm() {
 			break
 		}
 		inc.withheld = false
-		delete(e.storm.withheld, inc)
+		e.storm.let(inc)
 		e.announce(inc, &v)
 	}
 	e.tellStorm()
@@ -104,13 +119,12 @@ func worse(a, b *incident) int {
 // tell announces the state of an incident, unless it is held back.
 func (e *Engine) tell(inc *incident, v *weight) {
 	if inc.told == 0 && !e.options.Snapshot && !e.storm.allow(e.now) {
-		inc.withheld = true
-		e.storm.withheld[inc] = struct{}{}
+		e.storm.withhold(inc)
 		return
 	}
 	if inc.withheld {
 		inc.withheld = false
-		delete(e.storm.withheld, inc)
+		e.storm.let(inc)
 	}
 	e.announce(inc, v)
 }
@@ -131,7 +145,7 @@ func (e *Engine) announce(inc *incident, v *weight) {
 func (e *Engine) tellCleared(inc *incident) {
 	if inc.withheld {
 		inc.withheld = false
-		delete(e.storm.withheld, inc)
+		e.storm.let(inc)
 		return
 	}
 	if inc.told == 0 {
@@ -139,6 +153,9 @@ func (e *Engine) tellCleared(inc *incident) {
 	}
 	t := inc.last
 	t.State, t.Severity, t.Count, t.Since = telemetry.AnomalyCleared, inc.severity, 0, inc.since
+	if inc.over != "" {
+		t.Reason, t.Message = inc.over, telemetry.Clip(inc.ending(), telemetry.MaxMessage)
+	}
 	e.out = append(e.out, Transition{At: e.now, AnomalyTransition: t})
 }
 
@@ -173,9 +190,10 @@ func evidence(from []telemetry.Label) []telemetry.Label {
 func (e *Engine) tellStorm() {
 	s := &e.storm
 	held := count(len(s.withheld))
-	if held == 0 && s.told == 0 {
+	if !s.changed || held == 0 && s.told == 0 {
 		return
 	}
+	s.changed = false
 	key := rules.Key{Rule: StormRule, Group: rules.Group{Kind: facts.KindCluster, Name: facts.ClusterName}}
 	t := telemetry.AnomalyTransition{
 		Rule: string(StormRule), Fingerprint: fingerprintOf(key), State: telemetry.AnomalyRaised, Severity: telemetry.SeverityWarning,

@@ -177,7 +177,7 @@ func component(o *corev1.Pod) string {
 // Node converts a Node.
 func Node(o *corev1.Node) *facts.Node {
 	n := &facts.Node{
-		Meta: meta(facts.KindNode, &o.ObjectMeta), Unschedulable: o.Spec.Unschedulable,
+		Meta: meta(facts.KindNode, &o.ObjectMeta), Labels: o.Labels, Unschedulable: o.Spec.Unschedulable,
 		BootID: o.Status.NodeInfo.BootID, KubeletVersion: o.Status.NodeInfo.KubeletVersion,
 		Pods: o.Status.Capacity.Pods().Value(), CPUMillis: o.Status.Allocatable.Cpu().MilliValue(), MemoryBytes: o.Status.Allocatable.Memory().Value(),
 	}

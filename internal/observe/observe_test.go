@@ -165,6 +165,14 @@ func TestCordoned(t *testing.T) {
 	}
 }
 
+// Thresholds pick nodes by their labels.
+func TestLabelsOfNodes(t *testing.T) {
+	got := observe.Node(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"pool": "a"}}}).Labels
+	if diff := cmp.Diff(map[string]string{"pool": "a"}, got); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
 // Every kind that is said to be understood is.
 func TestDecode(t *testing.T) {
 	for _, kind := range observe.Kinds() {

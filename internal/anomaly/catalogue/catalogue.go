@@ -45,7 +45,7 @@ const (
 	SourceEvents Source = "events"
 	// SourceSamples is the samples of the node collector.
 	SourceSamples Source = "samples"
-	// SourceKubelet is what the kubelet tells through the API server's proxy.
+	// SourceKubelet is what kubelets tell, through the API server's proxy or directly.
 	SourceKubelet Source = "kubelet"
 	// SourceAgent is what the agent measures itself.
 	SourceAgent Source = "agent"

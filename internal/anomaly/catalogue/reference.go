@@ -65,15 +65,10 @@ func unevaluated(w *bytes.Buffer, rules []*Rule) {
 			fmt.Fprintf(w, "| [%s](#%s) | %s |\n", rule.ID, anchor(rule), rule.Unevaluated)
 		}
 	}
+	fmt.Fprintf(w, unreadable, named(rules, SourceKubelet))
 	w.WriteString("\nBy `analyze`, because a file of objects does not have it:\n\n| rules | what they need |\n|---|---|\n")
 	for _, source := range []Source{SourceSamples, SourceKubelet, SourceAgent} {
-		var names []string
-		for _, rule := range rules {
-			if rule.Source == source {
-				names = append(names, fmt.Sprintf("[%s](#%s)", rule.ID, anchor(rule)))
-			}
-		}
-		fmt.Fprintf(w, "| %s | %s |\n", strings.Join(names, ", "), sources[source])
+		fmt.Fprintf(w, "| %s | %s |\n", named(rules, source), sources[source])
 	}
 	for _, rule := range rules {
 		if rule.Dump != "" {
@@ -82,11 +77,39 @@ func unevaluated(w *bytes.Buffer, rules []*Rule) {
 	}
 }
 
+// unreadable is what agents do not evaluate unless somebody lets them.
+const unreadable = `
+By agents that may not read kubelets, which is how they are installed: %s. The API server knows nothing of what these are about.
+One of two components of kustomize turns them on, with the flag ` + "`--kubelet-interval=60s`" + `:
+
+| component | how | rights |
+|---|---|---|
+| ` + "`config/agent/kubelet-direct`" + ` | the agent asks kubelets, whose certificates have to be from the cluster's authority or from ` + "`--kubelet-ca-file`" + ` | statistics only (` + "`nodes/stats`, `nodes/metrics`" + `) |
+| ` + "`config/agent/kubelet`" + ` | the API server asks them for the agent, whatever their certificates | ` + "`get`" + ` of ` + "`nodes/proxy`" + `, which reaches further than reading: with it, commands can be run in any container |
+
+An agent that has the flag and not the right says so in its log, once, and in the metric ` + "`atlhyper_agent_kubelet_refused`" + `.
+
+- Of a node that cannot be read, what was open stays open (after a restart of the agent, for 15 minutes), and when a few minutes have passed nothing new is raised.
+- Containers without a memory limit or a CPU limit are not judged, and neither are claims whose volume has no figures (block volumes, some drivers).
+- The trend of a claim begins where less than 40 %% of its space or its inodes are free.
+`
+
+// named lists the rules of a source.
+func named(rules []*Rule, source Source) string {
+	var names []string
+	for _, rule := range rules {
+		if rule.Source == source {
+			names = append(names, fmt.Sprintf("[%s](#%s)", rule.ID, anchor(rule)))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
 var sources = map[Source]string{
 	SourceStatus:  "fields of objects",
 	SourceEvents:  "Kubernetes events",
 	SourceSamples: "samples of the node collector",
-	SourceKubelet: "what the kubelet tells through the API server",
+	SourceKubelet: "what kubelets tell, where the agent may ask them",
 	SourceAgent:   "what the agent measures itself",
 	SourceHub:     "objects of the hub",
 }

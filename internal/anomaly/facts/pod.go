@@ -126,6 +126,8 @@ type Taint struct {
 // Node is a node.
 type Node struct {
 	Meta
+	// Labels are those of the object, by which thresholds pick nodes.
+	Labels map[string]string
 	// Conditions of the status.
 	Conditions []Condition
 	// Taints of the spec.

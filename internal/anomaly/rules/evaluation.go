@@ -180,6 +180,8 @@ func (e *evaluation) judgeSurrogate(ref facts.Ref) {
 	switch ref.Kind {
 	case facts.KindCluster:
 		e.judgeCluster()
+	case KindClusterMetric:
+		e.judgeClusterLimits(ref.Name)
 	case kindEventStorm:
 		e.judgeEventStorm(eventlog.Kind{Namespace: ref.Namespace, Reason: ref.Name})
 	}

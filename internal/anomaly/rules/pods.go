@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
+	"github.com/atlhyper/atlhyper/internal/anomaly/threshold"
 )
 
 // pod is what is kept of every pod. A pod that nothing is wrong with costs little
@@ -116,6 +117,7 @@ func (w *World) account(p *pod, node string, counted bool, cpuMillis, memBytes i
 		if w.totals.over() != over {
 			w.touch(clusterRef)
 		}
+		w.touchMetrics(threshold.ClusterCPURequested, threshold.ClusterMemoryRequested)
 	}
 	p.node, p.counted, p.cpuMillis, p.memBytes = node, counted, cpuMillis, memBytes
 }
@@ -127,6 +129,8 @@ func (w *World) occupy(node string, n int) {
 	ref := facts.Ref{Kind: facts.KindNode, Name: node}
 	crowded := w.crowded(ref)
 	w.totals.pods[node] += n
+	w.totals.bound += int64(n)
+	w.touchMetrics(threshold.ClusterPodsUsed)
 	if w.totals.pods[node] == 0 {
 		delete(w.totals.pods, node)
 	}
@@ -195,11 +199,17 @@ type totals struct {
 	// cpuRoom and memRoom are allocatable without the largest node.
 	cpuRoom, memRoom int64
 	minors           map[int]int
+	// bound is how many pods nodes have, all is of all nodes, and notReady how many
+	// of them are not ready.
+	bound    int64
+	all      nodeTotals
+	notReady int
 }
 
 type nodeTotals struct {
-	cpuMillis, memBytes int64
-	minor               int
+	cpuMillis, memBytes, pods int64
+	minor                     int
+	ready                     bool
 }
 
 func newTotals() totals {
@@ -207,7 +217,10 @@ func newTotals() totals {
 }
 
 func (t *totals) putNode(n *facts.Node) (changed bool) {
-	fresh := nodeTotals{cpuMillis: n.CPUMillis, memBytes: n.MemoryBytes, minor: minorOf(n.KubeletVersion)}
+	fresh := nodeTotals{
+		cpuMillis: n.CPUMillis, memBytes: n.MemoryBytes, pods: n.Pods, minor: minorOf(n.KubeletVersion),
+		ready: facts.Is(n.Conditions, "Ready", facts.True) != nil,
+	}
 	if old, ok := t.nodes[n.Name]; ok && old == fresh {
 		return false
 	}
@@ -232,13 +245,18 @@ func (t *totals) removeNode(name string) {
 }
 
 func (t *totals) room() {
-	var cpu, mem, maxCPU, maxMem int64
+	var maxCPU, maxMem int64
+	t.all, t.notReady = nodeTotals{}, 0
 	for _, n := range t.nodes {
-		cpu += n.cpuMillis
-		mem += n.memBytes
+		t.all.cpuMillis += n.cpuMillis
+		t.all.memBytes += n.memBytes
+		t.all.pods += n.pods
+		if !n.ready {
+			t.notReady++
+		}
 		maxCPU, maxMem = max(maxCPU, n.cpuMillis), max(maxMem, n.memBytes)
 	}
-	t.cpuRoom, t.memRoom = cpu-maxCPU, mem-maxMem
+	t.cpuRoom, t.memRoom = t.all.cpuMillis-maxCPU, t.all.memBytes-maxMem
 }
 
 // over says for which resources requests are above what is left when the largest

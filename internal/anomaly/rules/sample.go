@@ -159,6 +159,7 @@ func (e *evaluation) judgeSample(o *facts.NodeSample, t *thing) {
 	}
 	e.judgeTemperature(o)
 	e.judgeClock(o, m)
+	e.judgeLimits(o)
 }
 
 func (e *evaluation) judgeCollector(o *facts.NodeSample) {

@@ -76,6 +76,7 @@ func (w *World) note(t *thing, before facts.Object, now time.Time) {
 			w.sampled++
 		}
 		t.memory = rememberSample(t.memory, o)
+		w.noteUsage(o, now)
 	case *facts.ContainerUsage:
 		t.memory = rememberUsage(t.memory, o)
 	case *facts.VolumeUsage:
@@ -112,6 +113,7 @@ func (w *World) noteNode(t *thing, o *facts.Node, now time.Time) {
 	over := w.totals.over()
 	if w.totals.putNode(o) || w.totals.over() != over {
 		w.touch(clusterRef)
+		w.touchMetrics(nodeMetrics...)
 	}
 }
 

@@ -52,6 +52,12 @@ type World struct {
 	// sampled is how many nodes have sent samples.
 	sampled int
 
+	// limits are the thresholds to compare with, usage what those of the cluster
+	// look at, and synced true once every object has been put.
+	limits limits
+	usage  usage
+	synced bool
+
 	touched []facts.Ref
 	scratch evaluation
 }
@@ -97,6 +103,9 @@ func (w *World) Partial(kind string, partial bool) []facts.Ref {
 	} else {
 		delete(w.partial, kind)
 	}
+	if kind == facts.KindNode || kind == facts.KindPod {
+		w.touchMetrics(nodeMetrics...)
+	}
 	for ref := range w.things {
 		switch ref.Kind {
 		case facts.KindService, facts.KindIngress, facts.KindValidating, facts.KindMutating:
@@ -139,6 +148,11 @@ func (w *World) Put(o facts.Object, now time.Time) []facts.Ref {
 		w.putPod(o, now)
 	case *facts.Event:
 		w.putEvent(o, now)
+	case *facts.NodeSample:
+		// A sample that comes late would bring back what went with its node.
+		if !w.NodeGone(o.Name) {
+			w.putThing(o, now)
+		}
 	default:
 		w.putThing(o, now)
 	}
@@ -227,7 +241,7 @@ func (w *World) putThing(o facts.Object, now time.Time) {
 	w.things[ref] = fresh
 	w.note(fresh, before, now)
 	w.touch(ref)
-	if old == nil || old.sign != fresh.sign {
+	if old == nil || old.sign != fresh.sign || w.limits.selects && relabelled(before, o) {
 		w.notify(ref)
 	}
 }
@@ -242,6 +256,8 @@ func (w *World) deleteThing(ref facts.Ref) {
 	case *facts.Node:
 		w.totals.removeNode(o.Name)
 		w.touch(clusterRef)
+		w.usage.remove(o.Name)
+		w.touchMetrics(nodeMetrics...)
 		sample := facts.Ref{Kind: facts.KindNodeSample, Name: o.Name}
 		if w.things[sample] != nil {
 			w.deleteThing(sample)
@@ -339,7 +355,18 @@ func (w *World) Remember(memories []NodeMemory, open []Key) {
 func (w *World) Unseen() []facts.Ref {
 	var refs []facts.Ref
 	for ref, t := range w.things {
-		if n, ok := t.object.(*facts.Node); ok && n.UID == "" && n.Conditions == nil && n.BootID == "" {
+		if n, ok := t.object.(*facts.Node); ok && remembered(n) {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
+// Orphans returns the samples whose node is gone.
+func (w *World) Orphans() []facts.Ref {
+	var refs []facts.Ref
+	for ref := range w.things {
+		if ref.Kind == facts.KindNodeSample && w.NodeGone(ref.Name) {
 			refs = append(refs, ref)
 		}
 	}

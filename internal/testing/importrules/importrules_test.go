@@ -93,8 +93,12 @@ func TestEveryRuleCanFail(t *testing.T) {
 			want:  [][]string{{m("controllers/servicesslo"), m("agent/report")}},
 		},
 		"ingest": {
-			edges: map[string][]string{m("internal/ingest"): {"k8s.io/client-go/kubernetes", m("internal/alerting")}},
-			want:  [][]string{{m("internal/ingest"), m("internal/alerting")}},
+			edges: map[string][]string{m("internal/ingest/fleet"): {"k8s.io/client-go/kubernetes", m("internal/alerting")}},
+			want:  [][]string{{m("internal/ingest/fleet"), m("internal/alerting")}},
+		},
+		"ingest core": {
+			edges: map[string][]string{m("internal/ingest"): {m("internal/bearer")}, m("internal/bearer"): {"k8s.io/client-go/rest"}, m("internal/ingest/fleet"): {"k8s.io/client-go/rest"}},
+			want:  [][]string{{m("internal/ingest"), m("internal/bearer"), "k8s.io/client-go/rest"}},
 		},
 		"dashboard": {
 			edges: map[string][]string{m("dashboard/server"): {"k8s.io/client-go/rest", m("agent")}},

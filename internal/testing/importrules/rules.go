@@ -75,6 +75,12 @@ func layerRules() []Rule {
 			Deny: append([]string{"./internal/slo/...", "./internal/alerting/..."}, gorm...),
 		},
 		{
+			Name: "ingest core",
+			Why:  "who is calling is asked through a port: the endpoint and its fuzzing build without Kubernetes",
+			From: []string{"./internal/ingest"},
+			Deny: []string{"k8s.io/client-go/...", "sigs.k8s.io/controller-runtime/..."},
+		},
+		{
 			Name: "dashboard",
 			Why:  "it reads resources and history's ports",
 			From: []string{"./dashboard/..."},

@@ -21,7 +21,7 @@ type MetricSourceApplyConfiguration struct {
 	// - Cluster: an alert per cluster, over the sum or mean of its nodes as the
 	// metric defines it
 	Scope *apiv1alpha1.MetricScope `json:"scope,omitempty"`
-	// name is the name of the metric, such as node_cpu_used_percent. A name that
+	// name is the name of the metric, such as cpu_usage_percent. A name that
 	// does not exist makes the rule Stalled with reason UnknownMetric.
 	Name *string `json:"name,omitempty"`
 	// operator compares the value with threshold: GreaterThan,
@@ -32,7 +32,7 @@ type MetricSourceApplyConfiguration struct {
 	// decimal string such as "90" or "0.25".
 	Threshold *apiv1alpha1.Decimal `json:"threshold,omitempty"`
 	// labels are labels that a value must have, with exactly these values, such as
-	// mountpoint: /var. When unset, all values. From 1 to 16.
+	// mount: /var. When unset, all values. From 1 to 16.
 	Labels map[string]apiv1alpha1.LabelText `json:"labels,omitempty"`
 	// nodeSelector matches the labels of nodes. Only with scope: Node. When unset,
 	// all nodes.
