@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/bucket"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -220,9 +221,9 @@ func TestConnectionsOfANodeAreLimited(t *testing.T) {
 
 func TestRates(t *testing.T) {
 	cases := map[string]func(*limits){
-		"requests": func(l *limits) { l.nodeRequests = rate{0.01, 2} },
-		"records":  func(l *limits) { l.nodeRecords = rate{0.01, 2} },
-		"bytes":    func(l *limits) { l.nodeBytes = rate{0.01, 400} },
+		"requests": func(l *limits) { l.nodeRequests = bucket.Rate{PerSecond: 0.01, Burst: 2} },
+		"records":  func(l *limits) { l.nodeRecords = bucket.Rate{PerSecond: 0.01, Burst: 2} },
+		"bytes":    func(l *limits) { l.nodeBytes = bucket.Rate{PerSecond: 0.01, Burst: 150} },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {

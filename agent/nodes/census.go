@@ -213,7 +213,7 @@ func (r *Receiver) enter(name string, now time.Time) (*node, answer) {
 		n.latest.heard = now
 		r.nodes[name] = n
 	}
-	if wait := n.requests.take(r.limits.nodeRequests, 1, now); wait > 0 {
+	if wait := n.requests.Take(r.limits.nodeRequests, 1, now); wait > 0 {
 		return nil, waiting(ReasonRateLimited, wait)
 	}
 	if n.inFlight >= r.limits.nodeInFlight {
@@ -249,10 +249,10 @@ func (r *Receiver) charge(n *node, records, bytes int, now time.Time) (wait time
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := n.records
-	if wait := n.records.take(r.limits.nodeRecords, float64(records), now); wait > 0 {
+	if wait := n.records.Take(r.limits.nodeRecords, float64(records), now); wait > 0 {
 		return wait
 	}
-	if wait = n.bytes.take(r.limits.nodeBytes, float64(bytes), now); wait > 0 {
+	if wait = n.bytes.Take(r.limits.nodeBytes, float64(bytes), now); wait > 0 {
 		n.records = before
 	}
 	return wait

@@ -5,11 +5,8 @@ package nodes
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -18,6 +15,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/authority"
 )
 
 const (
@@ -27,6 +25,9 @@ const (
 	// keepRetryMin and keepRetryMax bound the wait after a failure.
 	keepRetryMin, keepRetryMax = time.Second, time.Minute
 	keepTimeout                = 10 * time.Second
+
+	// authorityName is the one in the certificates of authorities.
+	authorityName = "atlhyper-agent-nodes"
 )
 
 // certificates shows a certificate to collectors, and keeps what they verify it with
@@ -35,19 +36,8 @@ type certificates struct {
 	core       corev1client.CoreV1Interface
 	namespace  string // of the Secret
 	collectors string // the namespace of the ConfigMap
-	hosts      []string
 	log        logr.Logger
-
-	current atomic.Pointer[tls.Certificate]
-	signer  []byte // the certificate of who signed it; of run alone
-}
-
-// get implements tls.Config.GetCertificate.
-func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if cert := c.current.Load(); cert != nil {
-		return cert, nil
-	}
-	return nil, errors.New("there is no certificate yet")
+	serving    *authority.Serving
 }
 
 // run keeps certificates until ctx ends.
@@ -89,48 +79,31 @@ func (c *certificates) keep(ctx context.Context, now time.Time) (next time.Time,
 	if err != nil {
 		return now, err
 	}
-	signer := &a.keep[a.signer]
-	if shown := c.current.Load(); shown == nil || !slices.Equal(c.signer, signer.cert.Raw) || !now.Before(renewal(shown)) {
-		cert, err := signer.serve(c.hosts, now)
-		if err != nil {
-			return now, err
-		}
-		c.signer = signer.cert.Raw
-		c.current.Store(cert)
-	}
-	if err := c.publish(ctx, a.keep); err != nil {
+	c.serving.Use(a.Signer)
+	if err := c.publish(ctx, a.Keep); err != nil {
 		return now, err
 	}
-	return earlier(a.next, renewal(c.current.Load())), nil
+	return a.Next, nil
 }
-
-func renewal(cert *tls.Certificate) time.Time { return cert.Leaf.NotAfter.Add(-servingLife / 2) }
 
 // authorities reads the authorities from the Secret, and writes them when they
 // change.
-func (c *certificates) authorities(ctx context.Context, now time.Time) (arrangement, error) {
+func (c *certificates) authorities(ctx context.Context, now time.Time) (authority.Arrangement, error) {
 	secrets := c.core.Secrets(c.namespace)
 	secret, err := secrets.Get(ctx, v1alpha1.MemberNodesSecret, metav1.GetOptions{})
 	if err != nil {
-		return arrangement{}, fmt.Errorf("reading the Secret %s/%s (config/agent has it, and the right to it): %w", c.namespace, v1alpha1.MemberNodesSecret, err)
+		return authority.Arrangement{}, fmt.Errorf("reading the Secret %s/%s (config/agent has it, and the right to it): %w", c.namespace, v1alpha1.MemberNodesSecret, err)
 	}
-	all, err := decode(secret.Data[v1alpha1.CertificateAuthority], secret.Data[v1alpha1.CertificateAuthorityKey])
+	all, err := authority.Parse(secret.Data[v1alpha1.CertificateAuthority], secret.Data[v1alpha1.CertificateAuthorityKey])
 	if err != nil {
 		c.log.Error(err, "Making a new authority, the Secret's cannot be used", "secret", v1alpha1.MemberNodesSecret)
 		all = nil
 	}
-	a := arrange(all, now)
-	if a.makeOne {
-		fresh, err := newAuthority(now)
-		if err != nil {
-			return arrangement{}, err
-		}
-		a = arrange(append(a.keep, fresh), now)
-	}
-	certs, keys, err := encode(a.keep)
+	a, err := all.Rotate(authorityName, now)
 	if err != nil {
-		return arrangement{}, err
+		return authority.Arrangement{}, err
 	}
+	certs, keys := a.Keep.PEM()
 	if slices.Equal(secret.Data[v1alpha1.CertificateAuthority], certs) && slices.Equal(secret.Data[v1alpha1.CertificateAuthorityKey], keys) {
 		return a, nil
 	}
@@ -139,18 +112,15 @@ func (c *certificates) authorities(ctx context.Context, now time.Time) (arrangem
 	}
 	secret.Data[v1alpha1.CertificateAuthority], secret.Data[v1alpha1.CertificateAuthorityKey] = certs, keys
 	if _, err := secrets.Update(ctx, secret, metav1.UpdateOptions{FieldManager: v1alpha1.FieldOwnerAgent}); err != nil {
-		return arrangement{}, fmt.Errorf("writing the Secret %s/%s: %w", c.namespace, v1alpha1.MemberNodesSecret, err)
+		return authority.Arrangement{}, fmt.Errorf("writing the Secret %s/%s: %w", c.namespace, v1alpha1.MemberNodesSecret, err)
 	}
-	c.log.Info("Keeping a new authority for the agent's certificate", "authorities", len(a.keep))
+	c.log.Info("Keeping a new authority for the agent's certificate", "authorities", len(a.Keep))
 	return a, nil
 }
 
 // publish writes the certificates of authorities where collectors find them.
-func (c *certificates) publish(ctx context.Context, all []authority) error {
-	certs, _, err := encode(all)
-	if err != nil {
-		return err
-	}
+func (c *certificates) publish(ctx context.Context, all authority.Set) error {
+	certs, _ := all.PEM()
 	maps := c.core.ConfigMaps(c.collectors)
 	found, err := maps.Get(ctx, v1alpha1.MemberNodesCA, metav1.GetOptions{})
 	if err != nil {

@@ -222,7 +222,7 @@ var _ = Describe("tokens", func() {
 		status, _ := x.post(ctx, held, batch())
 		Expect(status).To(Equal(http.StatusOK))
 		Expect(admin.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))})).To(Succeed())
-		// A Receiver that has seen the token goes on for positiveTTL; one that has not
+		// A Receiver that has seen the token goes on for 50 s; one that has not
 		// refuses it as soon as the API server does, which is after 10 s.
 		review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: held, Audiences: []string{v1alpha1.NodesAudience}}}
 		Eventually(func(g Gomega) {

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,8 +18,13 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/authority"
+	"github.com/atlhyper/atlhyper/internal/bearer/tokenreview"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -114,16 +120,14 @@ func receive(t *testing.T, change func(*limits)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.tokens = newTokens(func(_ context.Context, token string) (identity, error) {
-		return identity{node: tokenNodes[token]}, nil
-	})
-	ca := make1(t, time.Now())
-	cert, err := ca.serve([]string{"127.0.0.1"}, time.Now())
+	x.reviews = newReviews(tokenreview.Reviewer{Creator: scripted{}, Audience: v1alpha1.NodesAudience})
+	ca, err := authority.New("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.certs.current.Store(cert)
-	x.roots.AddCert(ca.cert)
+	x.certs.serving.Use(ca)
+	certs, _ := authority.Set{ca}.PEM()
+	x.roots.AppendCertsFromPEM(certs)
 	x.client = x.newClient()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -138,8 +142,27 @@ func receive(t *testing.T, change func(*limits)) *running {
 	return x
 }
 
-// tokenNodes are the nodes of tokens that the scripted review knows.
-var tokenNodes = map[string]string{tokenOf("node-1"): "node-1", tokenOf("node-2"): "node-2", tokenOf("node-3"): "node-3"}
+// scripted reviews tokens as an API server does that knows a few nodes.
+type scripted struct{}
+
+func (scripted) Create(_ context.Context, review *authenticationv1.TokenReview, _ metav1.CreateOptions) (*authenticationv1.TokenReview, error) {
+	for _, node := range []string{"node-1", "node-2", "node-3"} {
+		if review.Spec.Token == tokenOf(node) {
+			review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, Audiences: review.Spec.Audiences, User: userOf(node)}
+		}
+	}
+	return review, nil
+}
+
+// userOf is the user that a node's collector is.
+func userOf(nodes ...string) authenticationv1.UserInfo {
+	return authenticationv1.UserInfo{Username: collectorUser, Extra: map[string]authenticationv1.ExtraValue{nodeNameExtra: nodes}}
+}
+
+// forged makes a token that claims something.
+func forged(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
+}
 
 func tokenOf(node string) string {
 	return forged(`{"sub":"` + collectorUser + `","node":"` + node + `"}`)
@@ -230,10 +253,10 @@ func (x *running) expect(q *http.Request, want Reason) got {
 	if g.Accepted != nil {
 		reason = ReasonAccepted
 	}
-	if reason != want || g.status != reasons[want].status {
-		x.t.Errorf("got %d %q (%s), want %d %q", g.status, reason, g.Message, reasons[want].status, want)
+	if reason != want || g.status != reasons[want].Status {
+		x.t.Errorf("got %d %q (%s), want %d %q", g.status, reason, g.Message, reasons[want].Status, want)
 	}
-	if (reasons[want].retry > 0) != (g.retryAfter != "") {
+	if (reasons[want].Retry > 0) != (g.retryAfter != "") {
 		x.t.Errorf("%s came with Retry-After %q", want, g.retryAfter)
 	}
 	return g

@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -40,7 +42,7 @@ func (r *Receiver) answer(w http.ResponseWriter, q *http.Request) answer {
 	if a.reason != "" {
 		return a
 	}
-	if !known(q.Context(), who.node) {
+	if !connections.Claim(q.Context(), who.node) {
 		return because(ReasonNodeBusy)
 	}
 	n, a := r.enter(who.node, time.Now())
@@ -73,11 +75,11 @@ func (r *Receiver) answer(w http.ResponseWriter, q *http.Request) answer {
 
 // authenticate finds out which node's collector sends.
 func (r *Receiver) authenticate(q *http.Request) (identity, answer) {
-	token := bearerToken(q.Header)
-	if token == "" {
+	token := bearer.Token(q.Header)
+	if bearer.Subject(token) != collectorUser {
 		return identity{}, because(ReasonUnauthenticated)
 	}
-	who, err := r.tokens.authenticate(q.Context(), token)
+	who, err := r.reviews.Who(q.Context(), token)
 	if err != nil {
 		if !errors.Is(err, context.Canceled) {
 			r.log.V(1).Info("Reviewing a token failed", "reason", err.Error())

@@ -4,16 +4,14 @@
 package nodes
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"net/http"
-	"slices"
-	"strings"
+	"context"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/bearer/tokenreview"
 )
 
 const (
@@ -23,8 +21,11 @@ const (
 	// token is bound to.
 	nodeNameExtra = "authentication.kubernetes.io/node-name"
 
-	// maxToken is the size of the largest token that is looked at.
-	maxToken = 8 << 10
+	// concurrentReviews bounds what a flood of false tokens costs the API server.
+	concurrentReviews = 8
+	// rememberedTokens is how many tokens are remembered, good and bad ones each. It
+	// is more than a cluster has nodes.
+	rememberedTokens = 10_000
 )
 
 // identity is who sends. Reason is empty when it is a collector of a node.
@@ -33,45 +34,30 @@ type identity struct {
 	reason Reason
 }
 
-// identify reads what the API server says about a token.
-func identify(status *authenticationv1.TokenReviewStatus) identity {
-	// An API server that knows nothing of audiences returns none.
-	if !status.Authenticated || status.User.Username != collectorUser || !slices.Contains(status.Audiences, v1alpha1.NodesAudience) {
+// newReviews asks whose tokens are.
+func newReviews(reviewer tokenreview.Reviewer) *bearer.Reviews[identity] {
+	return bearer.NewReviews(bearer.Options[identity]{
+		Concurrent: concurrentReviews, Remembered: rememberedTokens,
+		Ask: func(ctx context.Context, token string) (identity, bool, error) {
+			user, err := reviewer.User(ctx, token)
+			if err != nil {
+				return identity{}, false, err
+			}
+			who := identify(user)
+			return who, who.reason == "", nil
+		},
+	})
+}
+
+// identify reads what the API server says about the user of a token; nil when it is
+// nobody.
+func identify(user *authenticationv1.UserInfo) identity {
+	if user == nil || user.Username != collectorUser {
 		return identity{reason: ReasonUnauthenticated}
 	}
-	names := status.User.Extra[nodeNameExtra]
+	names := user.Extra[nodeNameExtra]
 	if len(names) != 1 || len(validation.IsDNS1123Subdomain(names[0])) > 0 {
 		return identity{reason: ReasonNoNode}
 	}
 	return identity{node: names[0]}
-}
-
-// bearerToken returns the token of a request, or "".
-func bearerToken(h http.Header) string {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
-		return ""
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
-		return ""
-	}
-	return token
-}
-
-// claimsCollector says whether a token claims to be some collector's. It proves
-// nothing, and keeps what cannot be one from costing a review.
-func claimsCollector(token string) bool {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 || parts[2] == "" {
-		return false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return false
-	}
-	var claims struct {
-		Subject string `json:"sub"`
-	}
-	return json.Unmarshal(payload, &claims) == nil && claims.Subject == collectorUser
 }

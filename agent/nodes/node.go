@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/bucket"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -23,7 +24,7 @@ type node struct {
 
 	// Guarded by Receiver.mu.
 	latest                   latest
-	requests, records, bytes bucket
+	requests, records, bytes bucket.Bucket
 	inFlight                 int
 	warned                   time.Time
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/bucket"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -98,11 +100,16 @@ type limits struct {
 	// nodes is how many nodes are remembered.
 	nodes int
 	// What a node may send: requests, records and bytes of payload.
-	nodeRequests, nodeRecords, nodeBytes rate
+	nodeRequests, nodeRecords, nodeBytes bucket.Rate
 	// header, reading, writing, idle are for the parts of a request; stranger is how
 	// long a connection may be without one that is authenticated; shutdown is for what
 	// is in flight at the end.
 	header, reading, writing, idle, stranger, shutdown time.Duration
+}
+
+// listen bounds the connections that a listener accepts. Each belongs to one node.
+func (l *limits) listen(inner net.Listener) net.Listener {
+	return connections.Listen(inner, connections.Limits{Total: l.connections, PerOwner: l.nodeConnections, Patience: l.stranger}, nil)
 }
 
 // defaultLimits fit a cluster of 5,000 nodes.
@@ -110,8 +117,9 @@ func defaultLimits() *limits {
 	return &limits{
 		connections: 12_000, nodeConnections: 4, inFlight: 128, nodeInFlight: 2, working: 4,
 		body: 256 << 10, payload: 1 << 20, records: 64, nodes: 10_000,
-		nodeRequests: rate{2, 60}, nodeRecords: rate{2, 4500}, nodeBytes: rate{128 << 10, 8 << 20},
-		header: 5 * time.Second, reading: 10 * time.Second, writing: 10 * time.Second, idle: 15 * time.Minute,
+		nodeRequests: bucket.Rate{PerSecond: 2, Burst: 60}, nodeRecords: bucket.Rate{PerSecond: 2, Burst: 4500},
+		nodeBytes: bucket.Rate{PerSecond: 128 << 10, Burst: 8 << 20},
+		header:    5 * time.Second, reading: 10 * time.Second, writing: 10 * time.Second, idle: 15 * time.Minute,
 		stranger: 15 * time.Second, shutdown: 10 * time.Second,
 	}
 }

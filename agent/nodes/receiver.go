@@ -23,6 +23,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/authority"
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/bearer/tokenreview"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -41,7 +45,7 @@ type Receiver struct {
 	options  Options
 	limits   *limits
 	log      logr.Logger
-	tokens   *tokens
+	reviews  *bearer.Reviews[identity]
 	decoder  *wire.Decoder
 	certs    *certificates
 	slots    chan struct{}
@@ -91,9 +95,10 @@ func New(cfg *rest.Config, options Options) (*Receiver, error) {
 	}
 	return &Receiver{
 		options: options, limits: l, log: options.Logger, decoder: decoder,
-		tokens: newTokens(reviews{authentication}.review),
+		reviews: newReviews(tokenreview.Reviewer{Creator: authentication.TokenReviews(), Audience: v1alpha1.NodesAudience}),
 		certs: &certificates{
-			core: core, namespace: options.Namespace, collectors: v1alpha1.MemberNodesNamespace, hosts: options.hosts(), log: options.Logger,
+			core: core, namespace: options.Namespace, collectors: v1alpha1.MemberNodesNamespace, log: options.Logger,
+			serving: authority.NewServing(options.hosts()),
 		},
 		slots: make(chan struct{}, l.inFlight), working: make(chan struct{}, l.working),
 		changes: make(chan struct{}, 1), arrived: make(chan struct{}, 1),
@@ -119,7 +124,7 @@ func (r *Receiver) Run(ctx context.Context) error {
 	group.Go(func() error { r.certs.run(ctx); return nil })
 	group.Go(func() error { r.watch(ctx); return nil })
 	group.Go(func() error {
-		if err := server.ServeTLS(newListener(inner, r.limits), "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(r.limits.listen(inner), "", ""); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving node collectors: %w", err)
 		}
 		return nil
@@ -137,13 +142,13 @@ func (r *Receiver) server(ctx context.Context) *http.Server {
 	base := context.WithoutCancel(ctx)
 	return &http.Server{
 		Handler:           r,
-		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: r.certs.get, SessionTicketsDisabled: true},
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: r.certs.serving.Certificate, SessionTicketsDisabled: true},
 		Protocols:         &protocols,
 		ReadHeaderTimeout: r.limits.header,
 		IdleTimeout:       r.limits.idle,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       withConnection,
+		ConnContext:       connections.Context,
 		// What strangers do to the handshake is not worth more than this.
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(r.log.V(2)), slog.LevelInfo),
 	}

@@ -4,14 +4,11 @@
 package nodes
 
 import (
-	"encoding/json"
 	"errors"
-	"math"
-	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/reply"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
 
@@ -39,32 +36,25 @@ const (
 	ReasonShuttingDown         Reason = "ShuttingDown"
 )
 
-type reasonInfo struct {
-	status  int
-	retry   time.Duration // the least time to wait, when waiting helps
-	message string
-}
-
-// reasons has what each reason says. A message is for people and never has a part
-// of the request in it.
-var reasons = map[Reason]reasonInfo{
-	ReasonAccepted:             {status: http.StatusOK},
-	ReasonMalformed:            {status: http.StatusBadRequest, message: "the body is not a batch of node samples"},
-	ReasonChecksum:             {status: http.StatusBadRequest, message: "the batch changed on the way; send it again"},
-	ReasonUnauthenticated:      {status: http.StatusUnauthorized, message: "a token of the node collector for the audience atlhyper-agent is required"},
-	ReasonNoNode:               {status: http.StatusForbidden, message: "the token names no node: it has to be bound to a pod, by an API server of version 1.30 or later"},
-	ReasonContradiction:        {status: http.StatusForbidden, message: "a sample names another node than the token"},
-	ReasonNotFound:             {status: http.StatusNotFound, message: "there is nothing at this path"},
-	ReasonMethodNotAllowed:     {status: http.StatusMethodNotAllowed, message: "the path is for another method"},
-	ReasonSlowBody:             {status: http.StatusRequestTimeout, message: "the body came too slowly"},
-	ReasonTooLarge:             {status: http.StatusRequestEntityTooLarge, message: "the batch exceeds a limit; send it in two halves"},
-	ReasonUnsupportedMediaType: {status: http.StatusUnsupportedMediaType, message: "the body has to be " + wire.ContentType + ", in a version of the format that is supported, without a Content-Encoding"},
-	ReasonRateLimited:          {status: http.StatusTooManyRequests, retry: time.Second, message: "the node sends more than it may"},
-	ReasonNodeBusy:             {status: http.StatusTooManyRequests, retry: time.Second, message: "the node has too much in flight or too many connections"},
-	ReasonBusy:                 {status: http.StatusServiceUnavailable, retry: time.Second, message: "the agent has too much in flight"},
-	ReasonAuthUnavailable:      {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "credentials cannot be checked now"},
-	ReasonSinkUnavailable:      {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "the agent cannot keep samples now"},
-	ReasonShuttingDown:         {status: http.StatusServiceUnavailable, retry: time.Second, message: "the agent is ending"},
+// reasons has what each reason says.
+var reasons = map[Reason]reply.Kind{
+	ReasonAccepted:             {Status: http.StatusOK},
+	ReasonMalformed:            {Status: http.StatusBadRequest, Message: "the body is not a batch of node samples"},
+	ReasonChecksum:             {Status: http.StatusBadRequest, Message: "the batch changed on the way; send it again"},
+	ReasonUnauthenticated:      {Status: http.StatusUnauthorized, Message: "a token of the node collector for the audience atlhyper-agent is required"},
+	ReasonNoNode:               {Status: http.StatusForbidden, Message: "the token names no node: it has to be bound to a pod, by an API server of version 1.30 or later"},
+	ReasonContradiction:        {Status: http.StatusForbidden, Message: "a sample names another node than the token"},
+	ReasonNotFound:             {Status: http.StatusNotFound, Message: "there is nothing at this path"},
+	ReasonMethodNotAllowed:     {Status: http.StatusMethodNotAllowed, Message: "the path is for another method"},
+	ReasonSlowBody:             {Status: http.StatusRequestTimeout, Message: "the body came too slowly"},
+	ReasonTooLarge:             {Status: http.StatusRequestEntityTooLarge, Message: "the batch exceeds a limit; send it in two halves"},
+	ReasonUnsupportedMediaType: {Status: http.StatusUnsupportedMediaType, Message: "the body has to be " + wire.ContentType + ", in a version of the format that is supported, without a Content-Encoding"},
+	ReasonRateLimited:          {Status: http.StatusTooManyRequests, Retry: time.Second, Message: "the node sends more than it may"},
+	ReasonNodeBusy:             {Status: http.StatusTooManyRequests, Retry: time.Second, Message: "the node has too much in flight or too many connections"},
+	ReasonBusy:                 {Status: http.StatusServiceUnavailable, Retry: time.Second, Message: "the agent has too much in flight"},
+	ReasonAuthUnavailable:      {Status: http.StatusServiceUnavailable, Retry: 5 * time.Second, Message: "credentials cannot be checked now"},
+	ReasonSinkUnavailable:      {Status: http.StatusServiceUnavailable, Retry: 5 * time.Second, Message: "the agent cannot keep samples now"},
+	ReasonShuttingDown:         {Status: http.StatusServiceUnavailable, Retry: time.Second, Message: "the agent is ending"},
 }
 
 // Reply is the body of every answer.
@@ -105,35 +95,12 @@ func undecodable(err error) answer {
 	return because(ReasonMalformed)
 }
 
-// retryAfter returns whole seconds, at least d, up to twice as long: many who are
-// sent away at once should not come back at once.
-func retryAfter(d time.Duration, random float64) int {
-	return max(1, int(math.Ceil(d.Seconds()*(1+random))))
-}
-
 // write sends the answer.
 func (a *answer) write(w http.ResponseWriter) error {
-	info := reasons[a.reason]
-	body := Reply{Reason: a.reason, Message: info.message}
-	if info.status == http.StatusOK {
+	kind := reasons[a.reason]
+	body := Reply{Reason: a.reason, Message: kind.Message}
+	if kind.Status == http.StatusOK {
 		body = Reply{Accepted: &a.taken.accepted, Duplicates: a.taken.duplicates, Refused: a.taken.refused}
 	}
-	data, err := json.Marshal(&body)
-	if err != nil {
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(data)))
-	switch {
-	case info.retry > 0:
-		h.Set("Retry-After", strconv.Itoa(retryAfter(max(info.retry, a.retry), rand.Float64()))) //nolint:gosec // spreads load, guards nothing
-	case info.status == http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
-	}
-	w.WriteHeader(info.status)
-	_, err = w.Write(data)
-	return err
+	return kind.Write(w, &body, a.retry)
 }

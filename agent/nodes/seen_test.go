@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
@@ -78,31 +77,5 @@ func TestLivesAreBounded(t *testing.T) {
 	}
 	if l.of(50).seen.has(1) {
 		t.Error("a life that was forgotten has numbers")
-	}
-}
-
-func TestBucket(t *testing.T) {
-	r := rate{perSecond: 2, burst: 10}
-	now := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
-	var b bucket
-	steps := []struct {
-		after time.Duration
-		n     float64
-		want  time.Duration
-	}{
-		{0, 10, 0},
-		{0, 1, 500 * time.Millisecond},
-		{500 * time.Millisecond, 1, 0},
-		{0, 4, 2 * time.Second},
-		{-time.Hour, 1, 500 * time.Millisecond},
-		{time.Hour, 10, 5 * time.Second},
-		{2 * time.Hour, 1000, 0},
-		{0, 1, 495*time.Second + 500*time.Millisecond},
-	}
-	for i, s := range steps {
-		now = now.Add(s.after)
-		if got := b.take(r, s.n, now); got != s.want {
-			t.Errorf("step %d: wait %s, want %s", i, got, s.want)
-		}
 	}
 }

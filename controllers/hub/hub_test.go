@@ -6,6 +6,7 @@ package hub_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"io"
 	"net"
@@ -13,18 +14,22 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/atlhyper/atlhyper/controllers/hub"
+	"github.com/atlhyper/atlhyper/internal/authority"
 	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
 )
 
@@ -169,16 +174,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	config.Telemetry.DSN = "sqlite://" + filepath.Join(t.TempDir(), "history.db")
 	config.Telemetry.IngestBindAddress = freeAddress(t)
 	config.MetricsBindAddress, config.HealthProbeBindAddress = freeAddress(t), freeAddress(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- hub.Run(ctx, config) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the hub ended with %v", err)
-		}
-	}()
-
+	stop := start(t, config)
 	client := &http.Client{Transport: &http.Transport{
 		// The hub makes a certificate for itself; that it serves TLS is what matters here.
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
@@ -192,6 +188,54 @@ func TestProbesAndMetrics(t *testing.T) {
 	expect(t, client, url, token(t, admin, "other"), http.StatusForbidden, "")
 	expect(t, client, url, token(t, admin, "reader"), http.StatusOK, "rest_client_request_duration_seconds")
 	expect(t, client, url, token(t, admin, "reader"), http.StatusOK, "atlhyper_history_available 1")
+	expect(t, client, "https://"+config.Telemetry.IngestBindAddress+"/v1/offsets", "nonsense", http.StatusUnauthorized, "Unauthenticated")
+	stop()
+	config.Registerer = prometheus.NewRegistry()
+	authorities(t, admin.CoreV1().Secrets("atlhyper-system"), config)
+}
+
+// start runs a hub until it is stopped.
+func start(t *testing.T, config hub.Config) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- hub.Run(ctx, config) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the hub ended with %v", err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// authorities expects that the certificate of the ingest endpoint comes from the
+// authority that the hub keeps, and still does when somebody adds a second one.
+func authorities(t *testing.T, secrets corev1client.SecretInterface, config hub.Config) {
+	t.Helper()
+	secret, err := secrets.Get(t.Context(), hub.IngestAuthority, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := secret.Data[corev1.TLSCertKey]
+	all, err := authority.Parse(own, secret.Data[corev1.TLSPrivateKeyKey])
+	if err != nil || len(all) != 1 {
+		t.Fatalf("the hub keeps %d authorities: %v", len(all), err)
+	}
+	other, err := authority.New("other", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey] = append(all, other).PEM()
+	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	start(t, config)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(own)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}}
+	t.Cleanup(client.CloseIdleConnections)
 	expect(t, client, "https://"+config.Telemetry.IngestBindAddress+"/v1/offsets", "nonsense", http.StatusUnauthorized, "Unauthenticated")
 }
 

@@ -16,16 +16,19 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	authenticationv1client "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
 	"github.com/atlhyper/atlhyper/internal/authority"
+	"github.com/atlhyper/atlhyper/internal/bearer/tokenreview"
 	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/history/keeper"
 	"github.com/atlhyper/atlhyper/internal/history/store"
 	"github.com/atlhyper/atlhyper/internal/ingest"
+	"github.com/atlhyper/atlhyper/internal/ingest/fleet"
 )
 
 // IngestAuthority is the Secret, in the hub's namespace, of the authority that the
@@ -76,12 +79,16 @@ func (c *Config) telemetry(ctx context.Context, mgr manager.Manager, live client
 	if c.Telemetry.IngestBindAddress == "0" {
 		return t, nil
 	}
+	authentication, err := authenticationv1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the agents' tokens: %w", err)
+	}
 	endpoint := ingest.Config{
 		Addr:     c.Telemetry.IngestBindAddress,
 		CertFile: c.Telemetry.IngestCertFile, KeyFile: c.Telemetry.IngestKeyFile,
 		Appender: t.keeper, Offsets: t.keeper,
-		Members:    ingest.ManagedClusters{Reader: mgr.GetClient()},
-		Reviewer:   ingest.TokenReviews{Client: live},
+		Members:    fleet.ManagedClusters{Reader: mgr.GetClient()},
+		Reviewer:   tokenreview.Reviewer{Creator: authentication.TokenReviews(), Audience: v1alpha1.IngestAudience},
 		Retention:  retention,
 		Registerer: c.registerer(),
 		Log:        log.WithName("ingest"),
@@ -110,12 +117,14 @@ func (c *Config) registerer() prometheus.Registerer {
 // what to verify it with.
 func (c *Config) certificate(ctx context.Context, live client.Client) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), []byte, error) {
 	if c.Telemetry.IngestCertFile == "" {
-		a, err := ensureAuthority(ctx, live, types.NamespacedName{Namespace: c.LeaderElectionNamespace, Name: IngestAuthority}, time.Now())
+		authorities, err := ensureAuthority(ctx, live, types.NamespacedName{Namespace: c.LeaderElectionNamespace, Name: IngestAuthority}, time.Now())
 		if err != nil {
 			return nil, nil, err
 		}
-		ca, _ := a.PEM()
-		return a.Serve(c.Telemetry.ingestHosts(), time.Now), ca, nil
+		ca, _ := authorities.Keep.PEM()
+		serving := authority.NewServing(c.Telemetry.ingestHosts())
+		serving.Use(authorities.Signer)
+		return serving.Certificate, ca, nil
 	}
 	if c.Telemetry.IngestCAFile == "" {
 		return nil, nil, nil
@@ -130,9 +139,12 @@ func (c *Config) certificate(ctx context.Context, live client.Client) (func(*tls
 	return nil, ca, nil
 }
 
-// ensureAuthority reads an authority from a Secret, which it makes when there is
-// none. Of several replicas that start at once one makes it, the others read it.
-func ensureAuthority(ctx context.Context, live client.Client, key types.NamespacedName, now time.Time) (*authority.Authority, error) {
+// ensureAuthority reads the authorities from a Secret, which it makes with one in it
+// when there is none. Of several replicas that start at once one makes it, the others
+// read it. The hub may not change it. Where somebody else put several into it, agents
+// are told of all, and which one signs is decided at each start.
+func ensureAuthority(ctx context.Context, live client.Client, key types.NamespacedName, now time.Time) (authority.Arrangement, error) {
+	var none authority.Arrangement
 	ctx, cancel := context.WithTimeout(ctx, authorityTimeout)
 	defer cancel()
 	secret := &corev1.Secret{}
@@ -140,9 +152,9 @@ func ensureAuthority(ctx context.Context, live client.Client, key types.Namespac
 	if apierrors.IsNotFound(err) {
 		var made *authority.Authority
 		if made, err = authority.New(key.Name, now); err != nil {
-			return nil, err
+			return none, err
 		}
-		cert, private := made.PEM()
+		cert, private := authority.Set{made}.PEM()
 		secret = &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Labels: map[string]string{
 				"app.kubernetes.io/name": "atlhyper-hub", "app.kubernetes.io/part-of": "atlhyper",
@@ -156,14 +168,15 @@ func ensureAuthority(ctx context.Context, live client.Client, key types.Namespac
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("finding the authority of the ingest endpoint in Secret %s (or pass --ingest-cert-file): %w", key, err)
+		return none, fmt.Errorf("finding the authority of the ingest endpoint in Secret %s (or pass --ingest-cert-file): %w", key, err)
 	}
-	a, err := authority.Parse(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	all, err := authority.Parse(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 	if err != nil {
-		return nil, fmt.Errorf("secret %s: delete it and restart the hub to make another: %w", key, err)
+		return none, fmt.Errorf("secret %s: delete it and restart the hub to make another: %w", key, err)
 	}
-	if !now.Before(a.Expires()) {
-		return nil, fmt.Errorf("secret %s: the authority expired %s: delete it and restart the hub to make another", key, a.Expires().Format(time.DateOnly))
+	a := all.Arrange(now)
+	if a.Signer == nil {
+		return none, fmt.Errorf("secret %s: of %d authorities none is valid now: delete it and restart the hub to make another", key, len(all))
 	}
 	return a, nil
 }

@@ -1,10 +1,14 @@
 // Copyright The AtlHyper Authors.
 // SPDX-License-Identifier: MIT
 
-// Package authority is a certificate authority of one service: it exists so that
+// Package authority is the certificate authority of one service: it exists so that
 // AtlHyper's own clients can verify AtlHyper's own servers where nobody provides
 // certificates. Its certificate is handed to the clients, its key stays in a
-// Secret, and each replica issues itself a short-lived certificate from it.
+// Secret, and each process that serves issues itself a short-lived certificate from
+// it, in memory.
+//
+// A Set is the authorities that a service has: usually one, two while one takes the
+// place of the other. Serving shows the certificates of the one that signs.
 package authority
 
 import (
@@ -14,36 +18,29 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
-	"sync"
 	"time"
 )
 
 const (
-	// Lifetime is how long the certificate of an authority is valid. To replace an
-	// authority before that, delete its Secret and restart who issues from it.
+	// Lifetime is how long the certificate of an authority is valid.
 	Lifetime = 10 * 365 * 24 * time.Hour
 	// LeafLifetime is how long the certificate of a server is valid. It is issued
-	// anew after two thirds of that.
-	LeafLifetime = 30 * 24 * time.Hour
+	// anew after half of that: clients whose clocks are a month ahead accept it.
+	LeafLifetime = 60 * 24 * time.Hour
 
-	// backdate makes a certificate good for clients whose clocks are behind.
-	backdate = time.Hour
-
-	typeCertificate = "CERTIFICATE"
-	typeKey         = "PRIVATE KEY"
+	// backdate is how far in the past certificates begin, for clients whose clocks
+	// are behind.
+	backdate = 30 * 24 * time.Hour
 )
 
 // Authority issues certificates for servers.
 type Authority struct {
-	cert    *x509.Certificate
-	key     *ecdsa.PrivateKey
-	certPEM []byte
-	keyPEM  []byte
+	cert  *x509.Certificate
+	key   *ecdsa.PrivateKey
+	pkcs8 []byte // the key
 }
 
 // New makes an authority with a key of its own. The name is for people who look
@@ -54,85 +51,51 @@ func New(name string, now time.Time) (*Authority, error) {
 		return nil, fmt.Errorf("making the key of an authority: %w", err)
 	}
 	template := &x509.Certificate{
-		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: name, Organization: []string{"AtlHyper"}},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(Lifetime),
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		KeyUsage:              x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	cert, err := sign(template, template, key, key)
 	if err != nil {
-		return nil, fmt.Errorf("making the certificate of an authority: %w", err)
+		return nil, fmt.Errorf("making an authority: %w", err)
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the key of an authority: %w", err)
 	}
-	return Parse(
-		pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: pkcs8}),
-	)
+	return &Authority{cert: cert, key: key, pkcs8: pkcs8}, nil
 }
-
-// Parse reads what PEM returned. Its errors never show the key.
-func Parse(certPEM, keyPEM []byte) (*Authority, error) {
-	block, _ := pem.Decode(certPEM)
-	if block == nil || block.Type != typeCertificate {
-		return nil, errors.New("reading an authority: its certificate is not PEM")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of an authority: %w", err)
-	}
-	block, _ = pem.Decode(keyPEM)
-	if block == nil || block.Type != typeKey {
-		return nil, errors.New("reading an authority: its key is not PEM")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, errors.New("reading an authority: its key is malformed")
-	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
-		return nil, errors.New("reading an authority: its key is not that of its certificate")
-	}
-	if !cert.IsCA {
-		return nil, errors.New("reading an authority: its certificate is not one of an authority")
-	}
-	return &Authority{cert: cert, key: key, certPEM: certPEM, keyPEM: keyPEM}, nil
-}
-
-// PEM returns what Parse reads. The certificate may be given to anybody, the key
-// to nobody.
-func (a *Authority) PEM() (cert, key []byte) { return a.certPEM, a.keyPEM }
 
 // Expires returns when the authority's certificate expires.
 func (a *Authority) Expires() time.Time { return a.cert.NotAfter }
 
+// made is when the authority was made, whatever it was backdated by.
+func (a *Authority) made() time.Time { return a.cert.NotAfter.Add(-Lifetime) }
+
 // Issue makes a certificate for a server that is reached under the names and
-// addresses in hosts, valid for LeafLifetime and no longer than the authority.
+// addresses in hosts, valid for LeafLifetime and no longer than the authority. It
+// fails when no host is named or the authority has expired.
 func (a *Authority) Issue(hosts []string, now time.Time) (*tls.Certificate, error) {
-	if len(hosts) == 0 {
+	switch {
+	case len(hosts) == 0:
 		return nil, errors.New("issuing a certificate: no host is named")
+	case !now.Before(a.cert.NotAfter):
+		return nil, fmt.Errorf("issuing a certificate: the authority expired %s", a.cert.NotAfter.Format(time.DateOnly))
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making the key of a server: %w", err)
 	}
-	expires := now.Add(LeafLifetime)
-	if expires.After(a.cert.NotAfter) {
-		expires = a.cert.NotAfter
-	}
 	template := &x509.Certificate{
-		SerialNumber: serial(),
-		Subject:      pkix.Name{CommonName: a.cert.Subject.CommonName, Organization: []string{"AtlHyper"}},
-		NotBefore:    now.Add(-backdate),
-		NotAfter:     expires,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Subject:     pkix.Name{CommonName: hosts[0], Organization: []string{"AtlHyper"}},
+		NotBefore:   now.Add(-backdate),
+		NotAfter:    earlier(now.Add(LeafLifetime), a.cert.NotAfter),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {
@@ -141,42 +104,25 @@ func (a *Authority) Issue(hosts []string, now time.Time) (*tls.Certificate, erro
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	leaf, err := sign(template, a.cert, key, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("issuing a certificate: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(der)
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// sign makes a certificate of a template for key.
+func sign(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate that was issued: %w", err)
+		return nil, err
 	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	return x509.ParseCertificate(der)
 }
 
-// Serve returns a tls.Config.GetCertificate that issues a certificate for hosts at
-// the first connection and again after two thirds of its life. Now is the clock.
-func (a *Authority) Serve(hosts []string, now func() time.Time) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	var mu sync.Mutex
-	var current *tls.Certificate
-	var renewAt time.Time
-	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		t := now()
-		if current != nil && t.Before(renewAt) {
-			return current, nil
-		}
-		issued, err := a.Issue(hosts, t)
-		if err != nil {
-			return nil, err
-		}
-		current, renewAt = issued, t.Add(issued.Leaf.NotAfter.Sub(t)*2/3)
-		return current, nil
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
 	}
-}
-
-func serial() *big.Int {
-	var bytes [16]byte
-	_, _ = rand.Read(bytes[:]) // never fails
-	bytes[0] &= 0x7f
-	return new(big.Int).SetBytes(bytes[:])
+	return a
 }

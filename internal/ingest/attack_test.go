@@ -22,6 +22,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -40,7 +41,7 @@ func TestAttackNoCredential(t *testing.T) {
 		"none": nil, "empty": {""}, "basic": {"Basic YTpi"}, "no token": {"Bearer"}, "nonsense": {"Bearer nonsense"},
 		"two":       {"Bearer " + tokenOf("a", "sig"), "Bearer " + tokenOf("b", "sig")},
 		"forged":    {"Bearer " + tokenOf("a", "forged")},
-		"very long": {"Bearer " + strings.Repeat("a", maxToken+1)},
+		"very long": {"Bearer " + strings.Repeat("a", bearer.MaxToken+1)},
 		"a user":    {"Bearer " + tokenOf("a", "sig") + " x"},
 	}
 	for name, values := range authorizations {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/bucket"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -34,13 +35,14 @@ var logRate = Rate{PerSecond: 1.0 / 30, Burst: 3}
 
 // clusterState is what is remembered of a cluster that is a member.
 type clusterState struct {
-	name string
+	name   string
+	limits *Limits
 
 	mu       sync.Mutex
 	used     time.Time
-	requests bucket
-	bytes    bucket
-	logs     bucket
+	requests bucket.Bucket
+	bytes    bucket.Bucket
+	logs     bucket.Bucket
 	skew     skewEstimator
 	activity Activity
 	streams  map[telemetry.Stream]time.Time
@@ -72,11 +74,7 @@ func (c *clusters) of(name string, now time.Time) *clusterState {
 		if len(c.states) >= c.limits.Clusters {
 			c.forgetOldest()
 		}
-		s = &clusterState{
-			name: name, requests: newBucket(c.limits.ClusterRequests, now), bytes: newBucket(c.limits.ClusterBytes, now),
-			logs:    newBucket(logRate, now),
-			streams: map[telemetry.Stream]time.Time{},
-		}
+		s = &clusterState{name: name, limits: &c.limits, streams: map[telemetry.Stream]time.Time{}}
 		c.states[name] = s
 	}
 	s.mu.Lock()
@@ -117,25 +115,25 @@ func (c *clusters) find(name string) *clusterState {
 func (s *clusterState) takeRequest(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.requests.take(1, now)
+	return s.requests.Take(s.limits.ClusterRequests, 1, now)
 }
 
 func (s *clusterState) takeBytes(n int, now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bytes.take(float64(n), now)
+	return s.bytes.Take(s.limits.ClusterBytes, float64(n), now)
 }
 
 func (s *clusterState) mayLog(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.logs.take(1, now) == 0
+	return s.logs.Take(logRate, 1, now) == 0
 }
 
 func (s *clusterState) giveBytes(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bytes.give(float64(n))
+	s.bytes.Give(float64(n))
 }
 
 func (s *clusterState) observeClock(newest, now time.Time) {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/atlhyper/atlhyper/internal/bucket"
 	"github.com/atlhyper/atlhyper/internal/history"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
@@ -43,6 +44,9 @@ type Mismatch struct {
 	// At is when, on the hub's clock.
 	At time.Time
 }
+
+// Rate is how much is allowed per second, and how much at once.
+type Rate = bucket.Rate
 
 // Limits bound what agents can cost the hub.
 type Limits struct {

@@ -18,32 +18,6 @@ import (
 
 var noon = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
-func TestBucket(t *testing.T) {
-	b := newBucket(Rate{PerSecond: 10, Burst: 20}, noon)
-	if wait := b.take(20, noon); wait != 0 {
-		t.Fatalf("a full bucket made wait %s", wait)
-	}
-	if wait := b.take(5, noon); wait != 500*time.Millisecond {
-		t.Fatalf("got %s, want 500ms", wait)
-	}
-	if wait := b.take(5, noon.Add(500*time.Millisecond)); wait != 0 {
-		t.Fatalf("got %s after waiting", wait)
-	}
-	if wait := b.take(1, noon); wait != 100*time.Millisecond {
-		t.Fatalf("a clock that goes back gave tokens: %s", wait)
-	}
-	if wait := b.take(1000, noon.Add(time.Hour)); wait != 0 {
-		t.Fatalf("what is more than the burst never passes: %s", wait)
-	}
-	if wait := b.take(1, noon.Add(time.Hour)); wait < time.Minute {
-		t.Fatalf("what was more than the burst was not paid: %s", wait)
-	}
-	b.give(5000)
-	if b.level != 20 {
-		t.Fatalf("the bucket holds %v, more than its burst", b.level)
-	}
-}
-
 func TestDecide(t *testing.T) {
 	limits := Limits{MemoryBytes: 1000, InFlight: 100, ClusterInFlight: 8}
 	cases := map[string]struct {
@@ -306,28 +280,16 @@ func TestCountsEveryKindOfName(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	for _, tc := range []struct {
-		d      time.Duration
-		random float64
-		want   int
-	}{{0, 0, 1}, {time.Second, 0, 1}, {time.Second, 0.99, 2}, {5 * time.Second, 0.5, 8}, {100 * time.Millisecond, 0.9, 1}} {
-		if got := retryAfter(tc.d, tc.random); got != tc.want {
-			t.Errorf("%s and %v: got %d, want %d", tc.d, tc.random, got, tc.want)
-		}
-	}
-}
-
 // Every reason has a status, and every one that asks to wait says for how long.
 func TestReasonsAreComplete(t *testing.T) {
-	for reason, info := range reasons {
+	for reason, kind := range reasons {
 		w := httptest.NewRecorder()
 		a := because(reason)
 		if err := a.write(w); err != nil {
 			t.Fatal(err)
 		}
 		wait := w.Code == http.StatusTooManyRequests || w.Code == http.StatusServiceUnavailable
-		if w.Code != info.status || wait != (w.Header().Get("Retry-After") != "") || (w.Code == http.StatusOK) != (info.message == "") {
+		if w.Code != kind.Status || wait != (w.Header().Get("Retry-After") != "") || (w.Code == http.StatusOK) != (kind.Message == "") {
 			t.Errorf("%s: %d with %v", reason, w.Code, w.Header())
 		}
 		if w.Code != http.StatusOK && !bytes.Contains(w.Body.Bytes(), []byte(reason)) {
@@ -338,7 +300,7 @@ func TestReasonsAreComplete(t *testing.T) {
 
 func TestForgetsTheIdlestCluster(t *testing.T) {
 	var forgotten []string
-	c := newClusters(Limits{Clusters: 2, ClusterRequests: Rate{1, 1}, ClusterBytes: Rate{1, 1}}, func(name string) { forgotten = append(forgotten, name) })
+	c := newClusters(Limits{Clusters: 2, ClusterRequests: Rate{PerSecond: 1, Burst: 1}, ClusterBytes: Rate{PerSecond: 1, Burst: 1}}, func(name string) { forgotten = append(forgotten, name) })
 	c.of("a", noon)
 	c.of("b", noon.Add(time.Second))
 	c.of("a", noon.Add(2*time.Second))

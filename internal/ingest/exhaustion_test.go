@@ -24,6 +24,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/atlhyper/atlhyper/internal/bearer"
 )
 
 // slowly writes a byte from time to time, until it fails or the context ends.
@@ -262,7 +264,7 @@ func TestAttackRapidReset(t *testing.T) {
 	t.Logf("%d streams, %v requests, %d reviews at once, %d goroutines, ended with %s", sent, handled, most.Load(), goroutines, code)
 	// A fast client is sent away (ENHANCE_YOUR_CALM); one that is slower than the
 	// server is served, and never has more at work than the limits allow.
-	if most.Load() > concurrentReviews || goroutines > waitingReviews+concurrentReviews+200 {
+	if most.Load() > concurrentReviews || goroutines > bearer.MaxWaiting+concurrentReviews+200 {
 		t.Errorf("%d reviews and %d goroutines at once", most.Load(), goroutines)
 	}
 	h.reviewer.set(func(f *fakeReviewer) { f.enter = nil })

@@ -78,15 +78,6 @@ func (f *fakeMembers) set(name string, m Member) {
 	f.members[name] = m
 }
 
-// switchedMembers asks one or the other.
-type switchedMembers struct{ inner atomic.Pointer[Members] }
-
-func (s *switchedMembers) use(m Members) { s.inner.Store(&m) }
-
-func (s *switchedMembers) Member(ctx context.Context, name string) (Member, error) {
-	return (*s.inner.Load()).Member(ctx, name)
-}
-
 // fakeStore keeps what a store keeps, as far as ingest can tell.
 type fakeStore struct {
 	mu      sync.Mutex

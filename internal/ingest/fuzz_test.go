@@ -13,6 +13,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -46,7 +47,7 @@ func FuzzHandler(f *testing.F) {
 		if err := json.Unmarshal(w.Body.Bytes(), &reply); err != nil || w.Body.Len() > 512 {
 			t.Fatalf("got %d %s: %v", w.Code, w.Body, err)
 		}
-		if info, ok := reasons[reply.Reason]; (!ok || info.status != w.Code) && (w.Code != http.StatusOK || reply.Acked == nil) {
+		if kind, ok := reasons[reply.Reason]; (!ok || kind.Status != w.Code) && (w.Code != http.StatusOK || reply.Acked == nil) {
 			t.Fatalf("got %d %s", w.Code, w.Body)
 		}
 		if left := h.server.budget.inFlight(); left != (load{}) {
@@ -71,15 +72,14 @@ func FuzzIdentity(f *testing.F) {
 	f.Add("", "stream=events&epoch=1")
 	f.Add("", "stream=events&epoch=18446744073709551615&stream=sli;%")
 	f.Fuzz(func(t *testing.T, user, token string) {
-		if cluster, ok := clusterOfUser(user); ok && user != userPrefix+cluster+userSuffix {
+		if cluster := clusterOfUser(user); cluster != "" && user != userPrefix+cluster+userSuffix {
 			t.Errorf("%q is taken for %q", user, cluster)
 		}
-		claimsAgent(token)
+		bearer.Subject(bearer.Token(http.Header{"Authorization": {"Bearer " + token}}))
 		parseRoute(token)
 		if q, ok := parseOffsetQuery(token); ok && q != (offsetQuery{}) && (!q.stream.Known() || q.epoch == 0 || q.epoch > math.MaxInt64) {
 			t.Errorf("%q is taken for %+v", token, q)
 		}
-		bearerToken(http.Header{"Authorization": {token}})
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -137,17 +139,17 @@ func blamesCluster(reason Reason) bool {
 
 // authenticate finds out whose request it is, and whether that cluster may send.
 func (s *Server) authenticate(ctx context.Context, x *exchange) answer {
-	token := bearerToken(x.r.Header)
-	if token == "" {
+	token := bearer.Token(x.r.Header)
+	if clusterOfUser(bearer.Subject(token)) == "" {
 		return because(ReasonUnauthenticated)
 	}
-	cluster, err := s.tokens.authenticate(ctx, token)
+	cluster, err := s.reviews.Who(ctx, token)
 	switch {
-	case errors.Is(err, errUnauthenticated):
-		return because(ReasonUnauthenticated)
 	case err != nil:
 		s.log.V(1).Info("Reviewing a token failed", "error", err.Error())
 		return because(ReasonAuthUnavailable)
+	case cluster == "":
+		return because(ReasonUnauthenticated)
 	}
 	x.cluster = cluster
 	member, err := s.config.Members.Member(ctx, cluster)
@@ -162,7 +164,7 @@ func (s *Server) authenticate(ctx context.Context, x *exchange) answer {
 		return because(reason)
 	}
 	x.uid = member.ClusterID
-	if !known(ctx, cluster) {
+	if !connections.Claim(ctx, cluster) {
 		return because(ReasonClusterBusy)
 	}
 	x.state = s.clusters.of(cluster, x.start)

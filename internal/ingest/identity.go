@@ -4,8 +4,8 @@
 package ingest
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +13,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/bearer"
 )
+
+// ErrUnknownCluster says that there is no ManagedCluster of a name.
+var ErrUnknownCluster = errors.New("no such cluster")
+
+// Members says who is in the fleet.
+type Members interface {
+	// Member returns what is known about a cluster. The error wraps
+	// ErrUnknownCluster, or says that nobody knows now.
+	Member(ctx context.Context, name string) (Member, error)
+}
 
 // Member is what the hub knows about a cluster whose agent knocks.
 type Member struct {
@@ -44,53 +55,39 @@ const (
 	userSuffix = ":" + v1alpha1.AgentServiceAccount
 )
 
-// clusterOfUser returns the name of the cluster whose agent the user is.
-func clusterOfUser(user string) (string, bool) {
+// clusterOfUser returns the name of the cluster whose agent the user is, or "".
+func clusterOfUser(user string) string {
 	name, ok := strings.CutPrefix(user, userPrefix)
 	if ok {
 		name, ok = strings.CutSuffix(name, userSuffix)
 	}
 	if !ok || len(name) > v1alpha1.ClusterNameMaxLength || len(validation.IsDNS1123Label(name)) > 0 {
-		return "", false
-	}
-	return name, true
-}
-
-// maxToken is the size of the largest token that is looked at.
-const maxToken = 8 << 10
-
-// bearerToken returns the token of a request, or "".
-func bearerToken(h http.Header) string {
-	values := h.Values("Authorization")
-	if len(values) != 1 {
 		return ""
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || len(token) > maxToken {
-		return ""
-	}
-	return token
+	return name
 }
 
-// claimsAgent says whether a token claims to be some agent's. It proves nothing,
-// and keeps what cannot be an agent's token from costing a review.
-func claimsAgent(token string) bool {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 || parts[2] == "" {
-		return false
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return false
-	}
-	var claims struct {
-		Subject string `json:"sub"`
-	}
-	if json.Unmarshal(payload, &claims) != nil {
-		return false
-	}
-	_, ok := clusterOfUser(claims.Subject)
-	return ok
+// concurrentReviews bounds what a flood of false tokens costs the API server.
+const concurrentReviews = 16
+
+// TokenReviewer asks whether a token is good for the audience
+// v1alpha1.IngestAudience, and whose it is.
+type TokenReviewer interface {
+	// Review returns the user that the token authenticates, or "" when it
+	// authenticates nobody for the audience. An error says that nobody knows.
+	Review(ctx context.Context, token string) (user string, err error)
+}
+
+// newReviews asks which clusters' agents hold tokens.
+func newReviews(reviewer TokenReviewer, size int, reviewed func(bearer.Result)) *bearer.Reviews[string] {
+	return bearer.NewReviews(bearer.Options[string]{
+		Concurrent: concurrentReviews, Remembered: size, Reviewed: reviewed,
+		Ask: func(ctx context.Context, token string) (string, bool, error) {
+			user, err := reviewer.Review(ctx, token)
+			cluster := clusterOfUser(user)
+			return cluster, cluster != "", err
+		},
+	})
 }
 
 // Where a request may name its cluster. None of it is believed.

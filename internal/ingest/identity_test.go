@@ -5,12 +5,11 @@ package ingest
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/bearer"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -28,42 +27,58 @@ func TestClusterOfUser(t *testing.T) {
 		"system:serviceaccount:atlhyper-cluster-a/../b:agent":                          "",
 		"": "",
 	} {
-		if got, ok := clusterOfUser(user); got != want || ok != (want != "") {
+		if got := clusterOfUser(user); got != want {
 			t.Errorf("%q: got %q", user, got)
 		}
 	}
 }
 
-func TestMemberOf(t *testing.T) {
-	accepted := func(status metav1.ConditionStatus, reason string) []metav1.Condition {
-		return []metav1.Condition{{Type: v1alpha1.ClusterConditionAccepted, Status: status, Reason: reason}}
+// What cannot be an agent's token costs the API server nothing.
+func TestNonsenseIsNotReviewed(t *testing.T) {
+	h := prepare(t, nil)
+	for _, token := range []string{"", "abc", "a.b.c", tokenOf("A", "sig"), tokenOf("a", ""), tokenOf("a:agent", "sig"), tokenOf("a", "sig.more")} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://hub"+eventsPath, forbidden{t})
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		h.server.ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized {
+			t.Errorf("%q got %d", token, w.Code)
+		}
 	}
-	cluster := func(change func(*v1alpha1.ManagedCluster)) *v1alpha1.ManagedCluster {
-		c := &v1alpha1.ManagedCluster{}
-		c.Status.ClusterID, c.Status.Conditions = uidA, accepted(metav1.ConditionTrue, v1alpha1.ClusterReasonAccepted)
-		change(c)
-		return c
+	if n := h.reviewer.calls.Load(); n != 0 {
+		t.Errorf("%d reviews", n)
 	}
-	cases := map[string]struct {
-		change func(*v1alpha1.ManagedCluster)
+}
+
+// A token whose user is somebody else than it claims to be is judged by its user, and
+// what the API server says is remembered either way.
+func TestTheAPIServerDecides(t *testing.T) {
+	reviewer := &fakeReviewer{users: map[string]string{"one": userPrefix + "b" + userSuffix, "two": "system:serviceaccount:default:default"}}
+	results := map[bearer.Result]int{}
+	reviews := newReviews(reviewer, 10, func(r bearer.Result) { results[r]++ })
+	for range 2 {
+		for token, want := range map[string]string{"one": "b", "two": "", "three": ""} {
+			if cluster, err := reviews.Who(t.Context(), token); err != nil || cluster != want {
+				t.Errorf("%s: got %q, %v", token, cluster, err)
+			}
+		}
+	}
+	if n := reviewer.calls.Load(); n != 3 || results[bearer.Accepted] != 1 || results[bearer.Rejected] != 2 {
+		t.Errorf("%d reviews with the results %v", n, results)
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	for name, tc := range map[string]struct {
+		member Member
 		want   Reason
 	}{
-		"member":        {func(*v1alpha1.ManagedCluster) {}, ""},
-		"no status yet": {func(c *v1alpha1.ManagedCluster) { c.Status = v1alpha1.ManagedClusterStatus{} }, ReasonNotAccepted},
-		"waiting": {func(c *v1alpha1.ManagedCluster) {
-			c.Status.Conditions = accepted(metav1.ConditionUnknown, v1alpha1.ClusterReasonAwaitingApproval)
-		}, ReasonNotAccepted},
-		"denied a moment ago": {func(c *v1alpha1.ManagedCluster) { c.Spec.Accepted = new(false) }, ReasonNotAccepted},
-		"being deleted":       {func(c *v1alpha1.ManagedCluster) { c.DeletionTimestamp = &metav1.Time{Time: noon} }, ReasonNotAccepted},
-		"not pinned yet":      {func(c *v1alpha1.ManagedCluster) { c.Status.ClusterID = "" }, ReasonIdentityPending},
-		"conflict": {func(c *v1alpha1.ManagedCluster) {
-			c.Status.Conditions = accepted(metav1.ConditionFalse, v1alpha1.ClusterReasonIdentityConflict)
-		}, ReasonIdentityConflict},
-		"clone":                   {func(c *v1alpha1.ManagedCluster) { c.Status.ConflictingClusterID = uidB }, ReasonIdentityConflict},
-		"another one is expected": {func(c *v1alpha1.ManagedCluster) { c.Spec.ExpectedClusterID = uidB }, ReasonIdentityConflict},
-	}
-	for name, tc := range cases {
-		if got := memberOf(cluster(tc.change)).admit(); got != tc.want {
+		"a member":       {Member{ClusterID: uidA, Accepted: true}, ""},
+		"not accepted":   {Member{ClusterID: uidA}, ReasonNotAccepted},
+		"not pinned yet": {Member{Accepted: true}, ReasonIdentityPending},
+		"a conflict":     {Member{ClusterID: uidA, Accepted: true, Conflict: true}, ReasonIdentityConflict},
+	} {
+		if got := tc.member.admit(); got != tc.want {
 			t.Errorf("%s: got %q, want %q", name, got, tc.want)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
@@ -17,14 +19,6 @@ import (
 const (
 	streamOffsets = "offsets"
 	streamNone    = "none"
-)
-
-// Values of the label result of token reviews.
-const (
-	reviewAccepted = "accepted"
-	reviewRejected = "rejected"
-	reviewFailed   = "failed"
-	reviewOverload = "overload"
 )
 
 type metrics struct {
@@ -106,8 +100,8 @@ func (m *metrics) initialise() {
 			m.requests.WithLabelValues(stream, string(reason))
 		}
 	}
-	for _, result := range []string{reviewAccepted, reviewRejected, reviewFailed, reviewOverload} {
-		m.reviews.WithLabelValues(result)
+	for _, result := range []bearer.Result{bearer.Accepted, bearer.Rejected, bearer.Failed, bearer.Overload} {
+		m.reviews.WithLabelValues(string(result))
 	}
 	for _, result := range []string{certificateLoaded, certificateBroken} {
 		m.certificates.WithLabelValues(result)
@@ -119,4 +113,17 @@ func (m *metrics) answered(stream string, reason Reason, took time.Duration) {
 	m.duration.WithLabelValues(stream).Observe(took.Seconds())
 }
 
-func (m *metrics) reviewed(result string) { m.reviews.WithLabelValues(result).Inc() }
+func (m *metrics) reviewed(result bearer.Result) { m.reviews.WithLabelValues(string(result)).Inc() }
+
+func (m *metrics) connected(event connections.Event) {
+	switch event {
+	case connections.Opened:
+		m.connections.Inc()
+	case connections.Closed:
+		m.connections.Dec()
+	case connections.TurnedAway:
+		m.turnedAway.Inc()
+	case connections.Stranger:
+		m.strangers.Inc()
+	}
+}

@@ -5,15 +5,12 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"math"
-	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/atlhyper/atlhyper/internal/history"
+	"github.com/atlhyper/atlhyper/internal/reply"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
 
@@ -54,45 +51,38 @@ const (
 	ReasonShuttingDown         Reason = "ShuttingDown"
 )
 
-type reasonInfo struct {
-	status  int
-	retry   time.Duration // the least time to wait, when waiting helps
-	message string
-}
-
-// reasons has what each reason says. A message is for people and never has a part
-// of the request in it.
-var reasons = map[Reason]reasonInfo{
-	ReasonStored:               {status: http.StatusOK},
-	ReasonDuplicate:            {status: http.StatusOK},
-	ReasonOffsets:              {status: http.StatusOK},
-	ReasonMalformed:            {status: http.StatusBadRequest, message: "the body is not a batch"},
-	ReasonChecksum:             {status: http.StatusBadRequest, message: "the batch changed on the way; send it again"},
-	ReasonTrailingBytes:        {status: http.StatusBadRequest, message: "the body goes on after the batch"},
-	ReasonStreamMismatch:       {status: http.StatusBadRequest, message: "the batch is of another stream than the path"},
-	ReasonInvalidBatch:         {status: http.StatusBadRequest, message: "the batch as a whole cannot be stored"},
-	ReasonInvalidQuery:         {status: http.StatusBadRequest, message: "stream and epoch go together, each once: the name of a stream and a number from 1 to 9223372036854775807"},
-	ReasonUnauthenticated:      {status: http.StatusUnauthorized, message: "a token of an agent for the audience atlhyper-ingest is required"},
-	ReasonClusterUnknown:       {status: http.StatusForbidden, message: "the cluster is not known to this hub"},
-	ReasonNotAccepted:          {status: http.StatusForbidden, message: "the cluster is not accepted"},
-	ReasonIdentityConflict:     {status: http.StatusForbidden, message: "two clusters use this identity"},
-	ReasonContradiction:        {status: http.StatusForbidden, message: "the request names another cluster than its credential"},
-	ReasonNotFound:             {status: http.StatusNotFound, message: "there is nothing at this path"},
-	ReasonMethodNotAllowed:     {status: http.StatusMethodNotAllowed, message: "the path is for another method"},
-	ReasonSlowBody:             {status: http.StatusRequestTimeout, message: "the body came too slowly"},
-	ReasonGap:                  {status: http.StatusConflict, message: "records before the batch are missing"},
-	ReasonMismatch:             {status: http.StatusConflict, message: "mismatch: a stored sequence number came again with other content"},
-	ReasonBodyTooLarge:         {status: http.StatusRequestEntityTooLarge, message: "the body is larger than 4 MiB"},
-	ReasonBatchTooLarge:        {status: http.StatusRequestEntityTooLarge, message: "the batch exceeds a limit; send it in two halves"},
-	ReasonUnsupportedMediaType: {status: http.StatusUnsupportedMediaType, message: "the body has to be " + wire.ContentType + " without a Content-Encoding"},
-	ReasonUnsupportedVersion:   {status: http.StatusUnsupportedMediaType, message: "this version of the batch format is not supported"},
-	ReasonRateLimited:          {status: http.StatusTooManyRequests, retry: time.Second, message: "the cluster sends more than it may"},
-	ReasonClusterBusy:          {status: http.StatusTooManyRequests, retry: time.Second, message: "the cluster has too much in flight"},
-	ReasonHubBusy:              {status: http.StatusServiceUnavailable, retry: 2 * time.Second, message: "the hub has too much in flight"},
-	ReasonStoreUnavailable:     {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "the history cannot store now"},
-	ReasonAuthUnavailable:      {status: http.StatusServiceUnavailable, retry: 5 * time.Second, message: "credentials cannot be checked now"},
-	ReasonIdentityPending:      {status: http.StatusServiceUnavailable, retry: time.Second, message: "the hub waits for the cluster's first heartbeat"},
-	ReasonShuttingDown:         {status: http.StatusServiceUnavailable, retry: time.Second, message: "this replica of the hub is ending"},
+// reasons has what each reason says.
+var reasons = map[Reason]reply.Kind{
+	ReasonStored:               {Status: http.StatusOK},
+	ReasonDuplicate:            {Status: http.StatusOK},
+	ReasonOffsets:              {Status: http.StatusOK},
+	ReasonMalformed:            {Status: http.StatusBadRequest, Message: "the body is not a batch"},
+	ReasonChecksum:             {Status: http.StatusBadRequest, Message: "the batch changed on the way; send it again"},
+	ReasonTrailingBytes:        {Status: http.StatusBadRequest, Message: "the body goes on after the batch"},
+	ReasonStreamMismatch:       {Status: http.StatusBadRequest, Message: "the batch is of another stream than the path"},
+	ReasonInvalidBatch:         {Status: http.StatusBadRequest, Message: "the batch as a whole cannot be stored"},
+	ReasonInvalidQuery:         {Status: http.StatusBadRequest, Message: "stream and epoch go together, each once: the name of a stream and a number from 1 to 9223372036854775807"},
+	ReasonUnauthenticated:      {Status: http.StatusUnauthorized, Message: "a token of an agent for the audience atlhyper-ingest is required"},
+	ReasonClusterUnknown:       {Status: http.StatusForbidden, Message: "the cluster is not known to this hub"},
+	ReasonNotAccepted:          {Status: http.StatusForbidden, Message: "the cluster is not accepted"},
+	ReasonIdentityConflict:     {Status: http.StatusForbidden, Message: "two clusters use this identity"},
+	ReasonContradiction:        {Status: http.StatusForbidden, Message: "the request names another cluster than its credential"},
+	ReasonNotFound:             {Status: http.StatusNotFound, Message: "there is nothing at this path"},
+	ReasonMethodNotAllowed:     {Status: http.StatusMethodNotAllowed, Message: "the path is for another method"},
+	ReasonSlowBody:             {Status: http.StatusRequestTimeout, Message: "the body came too slowly"},
+	ReasonGap:                  {Status: http.StatusConflict, Message: "records before the batch are missing"},
+	ReasonMismatch:             {Status: http.StatusConflict, Message: "mismatch: a stored sequence number came again with other content"},
+	ReasonBodyTooLarge:         {Status: http.StatusRequestEntityTooLarge, Message: "the body is larger than 4 MiB"},
+	ReasonBatchTooLarge:        {Status: http.StatusRequestEntityTooLarge, Message: "the batch exceeds a limit; send it in two halves"},
+	ReasonUnsupportedMediaType: {Status: http.StatusUnsupportedMediaType, Message: "the body has to be " + wire.ContentType + " without a Content-Encoding"},
+	ReasonUnsupportedVersion:   {Status: http.StatusUnsupportedMediaType, Message: "this version of the batch format is not supported"},
+	ReasonRateLimited:          {Status: http.StatusTooManyRequests, Retry: time.Second, Message: "the cluster sends more than it may"},
+	ReasonClusterBusy:          {Status: http.StatusTooManyRequests, Retry: time.Second, Message: "the cluster has too much in flight"},
+	ReasonHubBusy:              {Status: http.StatusServiceUnavailable, Retry: 2 * time.Second, Message: "the hub has too much in flight"},
+	ReasonStoreUnavailable:     {Status: http.StatusServiceUnavailable, Retry: 5 * time.Second, Message: "the history cannot store now"},
+	ReasonAuthUnavailable:      {Status: http.StatusServiceUnavailable, Retry: 5 * time.Second, Message: "credentials cannot be checked now"},
+	ReasonIdentityPending:      {Status: http.StatusServiceUnavailable, Retry: time.Second, Message: "the hub waits for the cluster's first heartbeat"},
+	ReasonShuttingDown:         {Status: http.StatusServiceUnavailable, Retry: time.Second, Message: "this replica of the hub is ending"},
 }
 
 // Reply is the body of every answer.
@@ -175,34 +165,11 @@ func undecodable(err error) answer {
 	return because(ReasonMalformed)
 }
 
-// retryAfter returns whole seconds, at least d, up to twice as long: many who are
-// sent away at once should not come back at once.
-func retryAfter(d time.Duration, random float64) int {
-	return max(1, int(math.Ceil(d.Seconds()*(1+random))))
-}
-
 // write sends the answer.
 func (a *answer) write(w http.ResponseWriter) error {
-	info := reasons[a.reason]
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	switch {
-	case info.retry > 0:
-		h.Set("Retry-After", strconv.Itoa(retryAfter(max(info.retry, a.retry), rand.Float64()))) //nolint:gosec // spreads load, guards nothing
-	case info.status == http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
+	kind := reasons[a.reason]
+	if kind.Status != http.StatusOK {
+		a.body.Reason, a.body.Message = a.reason, kind.Message
 	}
-	if info.status != http.StatusOK {
-		a.body.Reason, a.body.Message = a.reason, info.message
-	}
-	data, err := json.Marshal(&a.body)
-	if err != nil {
-		return err
-	}
-	h.Set("Content-Length", strconv.Itoa(len(data)))
-	w.WriteHeader(info.status)
-	_, err = w.Write(data)
-	return err
+	return kind.Write(w, &a.body, a.retry)
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/atlhyper/atlhyper/internal/bearer"
+	"github.com/atlhyper/atlhyper/internal/connections"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 	"github.com/atlhyper/atlhyper/internal/wire"
 )
@@ -41,7 +43,7 @@ type Server struct {
 	config   Config
 	log      logr.Logger
 	metrics  *metrics
-	tokens   *tokens
+	reviews  *bearer.Reviews[string] // names of clusters, "" for a token of no agent
 	clusters *clusters
 	budget   *budget
 	gate     gate
@@ -71,7 +73,7 @@ func New(c Config) (*Server, error) {
 		decoder.Close()
 		return nil, err
 	}
-	s.tokens = newTokens(c.Reviewer, c.Limits.Tokens, s.metrics.reviewed)
+	s.reviews = newReviews(c.Reviewer, c.Limits.Tokens, s.metrics.reviewed)
 	s.clusters = newClusters(c.Limits, func(name string) { s.metrics.accepted.DeleteLabelValues(name) })
 	return s, nil
 }
@@ -94,7 +96,9 @@ func (s *Server) Start(ctx context.Context) error {
 	defer s.decoder.Close()
 	defer s.quit()
 	server := s.httpServer(ctx)
-	l := newListener(inner, s.config.Limits, s.config.Timeouts.Stranger, s.metrics)
+	l := connections.Listen(inner, connections.Limits{
+		Total: s.config.Limits.Connections, PerOwner: s.config.Limits.ClusterConnections, Patience: s.config.Timeouts.Stranger, Shared: true,
+	}, s.metrics.connected)
 
 	watching, stop := context.WithCancel(ctx)
 	var owned sync.WaitGroup
@@ -153,7 +157,7 @@ func (s *Server) httpServer(ctx context.Context) *http.Server {
 			WriteByteTimeout:              writeTimeout,
 		},
 		BaseContext: func(net.Listener) context.Context { return base },
-		ConnContext: withConnection,
+		ConnContext: connections.Context,
 		// What strangers do to the handshake is not worth more than this.
 		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(s.log.V(2)), slog.LevelInfo),
 	}

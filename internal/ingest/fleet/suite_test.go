@@ -1,10 +1,9 @@
 // Copyright The AtlHyper Authors.
 // SPDX-License-Identifier: MIT
 
-package ingest
+package fleet
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"path/filepath"
@@ -19,11 +18,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	authenticationv1client "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/atlhyper/atlhyper/api/v1alpha1"
+	"github.com/atlhyper/atlhyper/internal/bearer/tokenreview"
+	"github.com/atlhyper/atlhyper/internal/history"
+	"github.com/atlhyper/atlhyper/internal/ingest"
 	"github.com/atlhyper/atlhyper/internal/testing/controlplane"
 )
 
@@ -32,11 +35,11 @@ var (
 	admin client.Client
 )
 
-func TestIngest(t *testing.T) {
+func TestFleet(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(20 * time.Second)
 	SetDefaultEventuallyPollingInterval(100 * time.Millisecond)
-	RunSpecs(t, "Ingest")
+	RunSpecs(t, "Fleet")
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
@@ -47,7 +50,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(plane.Stop()).To(Succeed()) })
 	_, err = envtest.InstallCRDs(plane.Config(), envtest.CRDInstallOptions{
-		Paths: []string{filepath.Join("..", "..", "config", "crd", "bases")}, ErrorIfPathMissing: true,
+		Paths: []string{filepath.Join("..", "..", "..", "config", "crd", "bases")}, ErrorIfPathMissing: true,
 	})
 	Expect(err).NotTo(HaveOccurred())
 	scheme := runtime.NewScheme()
@@ -96,27 +99,27 @@ func agentToken(ctx context.Context, cluster, account string, audiences ...strin
 }
 
 var _ = Describe("Ingest with an API server", Ordered, func() {
-	var h *harness
-	members := &switchedMembers{}
-	send := func(token string, first, last uint64) response {
-		GinkgoHelper()
-		return h.do(h.client, h.requestAs(token, http.MethodPost, eventsPath, bytes.NewReader(h.encode(events(first, last)))))
-	}
+	members := &switched{}
+	stored := &rows{n: map[history.ClusterUID]int{}}
+	var send func(token string, first, last uint64) response
 
 	BeforeAll(func(ctx SpecContext) {
-		h = start(GinkgoTB(), func(c *Config) {
-			members.use(ManagedClusters{Reader: admin})
-			c.Reviewer, c.Members = TokenReviews{Client: admin}, members
+		members.use(ManagedClusters{Reader: admin})
+		reviews, err := authenticationv1client.NewForConfig(plane.Config())
+		Expect(err).NotTo(HaveOccurred())
+		send = serve(ctx, ingest.Config{
+			Appender: stored, Offsets: stored, Members: members,
+			Reviewer: tokenreview.Reviewer{Creator: reviews.TokenReviews(), Audience: v1alpha1.IngestAudience},
 		})
-		join(ctx, "east", uidA)
-		join(ctx, "west", uidB)
+		join(ctx, "east", east)
+		join(ctx, "west", west)
 	})
 
 	It("stores under the pinned ID of the token's cluster", func(ctx SpecContext) {
-		h.expectAcked(send(agentToken(ctx, "east", "agent", v1alpha1.IngestAudience), 1, 3), 3, 0)
-		h.expectAcked(send(agentToken(ctx, "west", "agent", "other", v1alpha1.IngestAudience), 1, 2), 2, 0)
-		Expect(h.store.rows(uidA)).To(Equal(3))
-		Expect(h.store.rows(uidB)).To(Equal(2))
+		expectAcked(send(agentToken(ctx, "east", "agent", v1alpha1.IngestAudience), 1, 3), 3)
+		expectAcked(send(agentToken(ctx, "west", "agent", "other", v1alpha1.IngestAudience), 1, 2), 2)
+		Expect(stored.of(east)).To(Equal(3))
+		Expect(stored.of(west)).To(Equal(2))
 	})
 
 	It("refuses tokens for another audience, of another account, and forged ones", func(ctx SpecContext) {
@@ -126,40 +129,40 @@ var _ = Describe("Ingest with an API server", Ordered, func() {
 			"another audience":          agentToken(ctx, "east", "agent", "atlhyper-ingest-2"),
 			"another account":           agentToken(ctx, "east", "other", v1alpha1.IngestAudience),
 			"changed signature":         good[:len(good)-8] + "AAAAAAAA",
-			"another cluster's claims":  tokenOf("west", "sig"),
+			"another cluster's claims":  claiming("west"),
 		} {
 			By(name)
-			h.expect(send(token, 4, 4), http.StatusUnauthorized, ReasonUnauthenticated)
+			expectRefused(send(token, 4, 4), http.StatusUnauthorized, ingest.ReasonUnauthenticated)
 		}
-		h.expectAcked(send(good, 4, 4), 4, 0)
+		expectAcked(send(good, 4, 4), 4)
 	})
 
 	It("follows the ManagedCluster", func(ctx SpecContext) {
 		token := agentToken(ctx, "west", "agent", v1alpha1.IngestAudience)
-		accept(ctx, "west", uidB, metav1.ConditionFalse, v1alpha1.ClusterReasonIdentityConflict)
-		h.expect(send(token, 3, 3), http.StatusForbidden, ReasonIdentityConflict)
-		accept(ctx, "west", uidB, metav1.ConditionUnknown, v1alpha1.ClusterReasonAwaitingApproval)
-		h.expect(send(token, 3, 3), http.StatusForbidden, ReasonNotAccepted)
+		accept(ctx, "west", west, metav1.ConditionFalse, v1alpha1.ClusterReasonIdentityConflict)
+		expectRefused(send(token, 3, 3), http.StatusForbidden, ingest.ReasonIdentityConflict)
+		accept(ctx, "west", west, metav1.ConditionUnknown, v1alpha1.ClusterReasonAwaitingApproval)
+		expectRefused(send(token, 3, 3), http.StatusForbidden, ingest.ReasonNotAccepted)
 		accept(ctx, "west", "", metav1.ConditionTrue, v1alpha1.ClusterReasonAccepted)
-		h.expect(send(token, 3, 3), http.StatusServiceUnavailable, ReasonIdentityPending)
-		accept(ctx, "west", uidB, metav1.ConditionTrue, v1alpha1.ClusterReasonAccepted)
-		h.expectAcked(send(token, 3, 3), 3, 0)
+		expectRefused(send(token, 3, 3), http.StatusServiceUnavailable, ingest.ReasonIdentityPending)
+		accept(ctx, "west", west, metav1.ConditionTrue, v1alpha1.ClusterReasonAccepted)
+		expectAcked(send(token, 3, 3), 3)
 		Expect(admin.Delete(ctx, &v1alpha1.ManagedCluster{ObjectMeta: metav1.ObjectMeta{Name: "west"}})).To(Succeed())
-		h.expect(send(token, 4, 4), http.StatusForbidden, ReasonClusterUnknown)
+		expectRefused(send(token, 4, 4), http.StatusForbidden, ingest.ReasonClusterUnknown)
 	})
 
 	It("goes on with tokens it knows while the API server is away", func(ctx SpecContext) {
 		known := agentToken(ctx, "east", "agent", v1alpha1.IngestAudience)
 		unknown := agentToken(ctx, "east", "agent", v1alpha1.IngestAudience)
-		h.expectAcked(send(known, 5, 5), 5, 0)
+		expectAcked(send(known, 5, 5), 5)
 		// An informer's cache outlives the API server.
-		members.use(&fakeMembers{members: map[string]Member{"east": {ClusterID: uidA, Accepted: true}}})
+		members.use(cached{"east": {ClusterID: east, Accepted: true}})
 		DeferCleanup(func() { members.use(ManagedClusters{Reader: admin}) })
 		plane.CrashAPIServer()
 		away := send(unknown, 6, 6)
-		h.expect(away, http.StatusServiceUnavailable, ReasonAuthUnavailable)
+		expectRefused(away, http.StatusServiceUnavailable, ingest.ReasonAuthUnavailable)
 		Expect(away.header.Get("Retry-After")).NotTo(BeEmpty())
-		h.expectAcked(send(known, 6, 6), 6, 0)
+		expectAcked(send(known, 6, 6), 6)
 		Expect(plane.StartAPIServer(context.WithoutCancel(ctx))).To(Succeed())
 		Eventually(func() int { return send(unknown, 7, 7).status }).Should(Equal(http.StatusOK))
 	}, NodeTimeout(2*time.Minute))
