@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory
 MODULE := github.com/atlhyper/atlhyper
 # What this build calls itself; images are tagged with it too.
 VERSION ?= $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-dev)
-# make image ROLE=hub|agent
+# make image ROLE=hub|agent|nodecollector
 ROLE ?= hub
 # Where images belong; what config/ refers to.
 IMAGE_PREFIX ?= ghcr.io/atlhyper

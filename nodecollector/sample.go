@@ -4,6 +4,7 @@
 package nodecollector
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -33,8 +34,10 @@ type builder struct {
 	// left is how many values found no room.
 	left int
 
-	// known is the series of the last sample, which samples share.
+	// known is the series of the last sample, which samples share, and order where
+	// each of them was added.
 	known []telemetry.Series
+	order []int
 	// numbers are the labels of CPUs.
 	numbers []string
 }
@@ -88,12 +91,54 @@ func (b *builder) digits(n int) string {
 	return b.numbers[n]
 }
 
-// take returns what was added.
+// take returns what was added, arranged.
 func (b *builder) take() ([]telemetry.Series, []float64) {
-	if !slices.Equal(b.series, b.known) {
-		b.known = slices.Clone(b.series)
+	if !b.isKnown() {
+		b.order = arrange(b.series)
+		b.known = make([]telemetry.Series, len(b.order))
+		for i, at := range b.order {
+			b.known[i] = b.series[at]
+		}
 	}
-	return b.known, slices.Clone(b.values)
+	values := make([]float64, len(b.order))
+	for i, at := range b.order {
+		values[i] = b.values[at]
+	}
+	return b.known, values
+}
+
+// isKnown is true when the series are those of the last sample.
+func (b *builder) isKnown() bool {
+	if len(b.series) != len(b.known) {
+		return false
+	}
+	for i, at := range b.order {
+		if b.series[at] != b.known[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// arrange returns the order in which series take the least space on the wire: what
+// has no label first and then one device after the other, each by the numbers of
+// the metrics.
+func arrange(series []telemetry.Series) []int {
+	type device struct{ kind, label string }
+	places := map[device]int{{}: 0}
+	order, place := make([]int, len(series)), make([]int, len(series))
+	for i, s := range series {
+		metric, _ := s.Metric.Lookup()
+		key := device{metric.Label, s.Label}
+		if _, ok := places[key]; !ok {
+			places[key] = len(places)
+		}
+		order[i], place[i] = i, places[key]
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(place[a], place[b]), cmp.Compare(series[a].Metric, series[b].Metric))
+	})
+	return order
 }
 
 // between is the seconds between two readings; ok is false without an earlier one.

@@ -9,12 +9,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/go-logr/logr"
 
 	"github.com/atlhyper/atlhyper/internal/observability"
 	"github.com/atlhyper/atlhyper/nodecollector/app"
@@ -48,10 +45,9 @@ func run(ctx context.Context, args []string) error {
 		_, err := fmt.Fprintln(os.Stdout, observability.Version())
 		return err
 	}
-	logger, err := logs.Logger()
-	if err != nil {
+	var err error
+	if config.Logger, err = app.NewLogger(os.Stderr, logs); err != nil {
 		return err
 	}
-	config.Logger = slog.New(logr.ToSlogHandler(logger))
 	return app.Run(ctx, config)
 }

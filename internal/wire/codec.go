@@ -5,6 +5,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -18,18 +19,39 @@ const keepBuffer = 4 << 20
 
 // Encoder turns batches into bytes. It is safe for concurrent use.
 type Encoder struct {
-	zstd   *zstd.Encoder
-	states sync.Pool
+	// compressor is made when the first payload of at least compressFrom bytes
+	// needs it, for its tables are most of what an encoder takes.
+	compressor   func() (*zstd.Encoder, error)
+	compressFrom int
+	states       sync.Pool
 }
 
 // NewEncoder returns an encoder that compresses at most concurrency batches at the
 // same time, at least 1; more callers wait. Each costs a few MiB of memory.
 func NewEncoder(concurrency int) (*Encoder, error) {
-	z, err := newCompressor(max(concurrency, 1))
+	z, err := newCompressor(zstd.SpeedDefault, max(concurrency, 1))
 	if err != nil {
 		return nil, err
 	}
-	return &Encoder{zstd: z, states: sync.Pool{New: func() any { return &encoderState{encoding: newEncoding()} }}}, nil
+	return encoderWith(func() (*zstd.Encoder, error) { return z, nil }, 0), nil
+}
+
+// compressSamplesFrom is the payload from which a sample encoder compresses. Those
+// of single samples are below, and nothing is to be gained.
+const compressSamplesFrom = 4 << 10
+
+// NewSampleEncoder returns an encoder for who mostly sends one node sample at a
+// time and has little memory. It writes small batches as they are and compresses
+// larger ones, one at a time, at the price of half a MiB from the first one on.
+func NewSampleEncoder() *Encoder {
+	return encoderWith(sync.OnceValues(func() (*zstd.Encoder, error) { return newCompressor(zstd.SpeedFastest, 1) }), compressSamplesFrom)
+}
+
+func encoderWith(compressor func() (*zstd.Encoder, error), from int) *Encoder {
+	return &Encoder{
+		compressor: compressor, compressFrom: from,
+		states: sync.Pool{New: func() any { return &encoderState{encoding: newEncoding()} }},
+	}
 }
 
 type encoderState struct {
@@ -65,18 +87,31 @@ func (e *Encoder) Append(dst []byte, b *telemetry.Batch) ([]byte, error) {
 	if err := within(LimitPayload, h.PayloadBytes, MaxPayload); err != nil {
 		return dst, err
 	}
-	return e.appendBatch(dst, &h, s.payload)
+	return e.appendBatch(dst, &h, s.payload, s.encoding.elements)
 }
 
-func (e *Encoder) appendBatch(dst []byte, h *Header, payload []byte) ([]byte, error) {
+func (e *Encoder) appendBatch(dst []byte, h *Header, payload []byte, elements int) ([]byte, error) {
 	start := len(dst)
-	out := e.zstd.EncodeAll(payload, append(dst, make([]byte, HeaderSize)...))
-	h.BodyBytes = len(out) - start - HeaderSize
-	if h.BodyBytes >= len(payload) || len(payload) > h.BodyBytes*MaxRatio && len(payload) <= MaxBody {
+	out := slices.Grow(dst, HeaderSize)[:start+HeaderSize]
+	asIs := len(payload) < e.compressFrom
+	if !asIs {
+		z, err := e.compressor()
+		if err != nil {
+			return dst, err
+		}
+		out = z.EncodeAll(payload, out)
+		h.BodyBytes = len(out) - start - HeaderSize
+		tooSmall := len(payload) > h.BodyBytes*MaxRatio || elements > elementsFor(h.BodyBytes)
+		asIs = h.BodyBytes >= len(payload) || tooSmall && len(payload) <= MaxBody
+	}
+	if asIs {
 		h.Codec, h.BodyBytes = CodecIdentity, len(payload)
 		out = append(out[:start+HeaderSize], payload...)
 	}
 	if err := h.checkLimits(); err != nil {
+		return dst, err
+	}
+	if err := within(LimitElements, elements, elementsFor(h.BodyBytes)); err != nil {
 		return dst, err
 	}
 	h.appendHeader(out[start:start])
@@ -90,6 +125,7 @@ func (e *encoding) fill(b *telemetry.Batch) error {
 	for i := range b.Records {
 		if sample, ok := b.Records[i].Payload.(*telemetry.NodeSample); ok && sample != nil {
 			e.samples[sample.Node]++
+			e.sampleCount++
 		}
 	}
 	for i := range b.Records {
@@ -185,7 +221,7 @@ func (d *Decoder) Decode(data []byte) (Decoded, error) {
 		return Decoded{}, ErrChecksum
 	}
 	out := Decoded{Header: h, Batch: telemetry.Batch{Stream: h.Stream, Epoch: h.Epoch, FirstSeq: h.FirstSeq, LastSeq: h.LastSeq}}
-	state := decoding{stream: h.Stream, elements: MaxElements}
+	state := newDecoding(h.Stream, len(body))
 	if err := state.read(&out, payload); err != nil {
 		return Decoded{}, err
 	}
@@ -210,7 +246,7 @@ func (*Decoder) DecodeRecord(stream telemetry.Stream, seq uint64, data []byte) (
 		return telemetry.Record{}, malformed("sequence number %d is too low for a gap of %d", seq, width)
 	}
 	out := Decoded{Header: Header{Stream: stream, FirstSeq: seq - width + 1, LastSeq: seq, Records: 1}}
-	state := decoding{stream: stream, elements: MaxElements}
+	state := newDecoding(stream, len(data))
 	if err := state.read(&out, data); err != nil {
 		return telemetry.Record{}, err
 	}

@@ -183,6 +183,10 @@ func bombs(tb testing.TB) map[string]struct {
 	}
 	elements = append(elements, bytes.Repeat(sub(3, sub(1, bytes.Repeat([]byte{1}, 60_000)...)...), 100)...)
 	elements = append(elements, sub(8)...)
+	// The table of a set that is as long as it may be, in a few bytes.
+	manySets := bytes.Repeat(sub(5, sub(1, nibbles(15, 15, 15, 7, 0, 2, 0, 15, 15, 15, 7, 2, 15, 15, 15, 7)...)...), 5000)
+	sets := slices.Concat(elements[:20*(wire.MaxString+4)], manySets, sub(8))
+	fewSets := slices.Concat(manySets[:500*len(manySets)/5000], sub(8))
 	type bomb = struct {
 		data []byte
 		want error
@@ -210,6 +214,8 @@ func bombs(tb testing.TB) map[string]struct {
 		"other bytes than the digest's":     {wire.Envelope(header(1), one, []byte("a payload that is no pay-lo.")), wire.ErrChecksum},
 		"millions of empty words":           {wire.Envelope(identity, bytes.Repeat(huge, 1<<21), bytes.Repeat(huge, 1<<21)), wire.ErrTooLarge},
 		"millions of labels":                {wire.Envelope(header(1), compress(tb, elements), elements), wire.ErrTooLarge},
+		"millions of series, no zstd":       {wire.Envelope(identity, fewSets, fewSets), wire.ErrTooLarge},
+		"millions of series":                {wire.Envelope(header(1), compress(tb, sets), sets), wire.ErrTooLarge},
 		"more records than declared":        {wire.Envelope(identity, []byte{8<<3 | 2, 0, 8<<3 | 2, 0}, []byte{8<<3 | 2, 0, 8<<3 | 2, 0}), wire.ErrMalformed},
 		"millions of records, one declared": {wire.Envelope(identity, bytes.Repeat([]byte{8<<3 | 2, 0}, 1<<21), bytes.Repeat([]byte{8<<3 | 2, 0}, 1<<21)), wire.ErrTooLarge},
 	}

@@ -27,6 +27,7 @@ type decoding struct {
 	spans     []span
 
 	elements int // how many list elements may still be allocated
+	allowed  int // how many that were at first
 	unknown  int // how many fields were skipped
 
 	objects   slab[telemetry.ObjectDelta]
@@ -38,6 +39,14 @@ type decoding struct {
 
 	sampleParts sampleWire
 	sliceParts  sliceWire
+	runs        []run
+	numbers     []string
+}
+
+// newDecoding returns the state for a payload that came in so many bytes.
+func newDecoding(stream telemetry.Stream, bytes int) decoding {
+	allowed := elementsFor(bytes)
+	return decoding{stream: stream, elements: allowed, allowed: allowed}
 }
 
 type baseEntry struct {
@@ -82,7 +91,7 @@ func (s *slab[T]) parse(fill func(*T) error) (*T, error) {
 // so many left.
 func (d *decoding) spend(in *input, n int) bool {
 	if n > d.elements {
-		in.check(&LimitError{Limit: LimitElements, Max: MaxElements, Got: uint64(MaxElements - d.elements + n)}) //nolint:gosec // not negative
+		in.check(&LimitError{Limit: LimitElements, Max: uint64(d.allowed), Got: uint64(d.allowed - d.elements + n)}) //nolint:gosec // not negative
 		return false
 	}
 	d.elements -= n
@@ -185,39 +194,15 @@ func (d *decoding) addLayout(data string) error {
 
 func (d *decoding) addSeriesSet(data string) error {
 	var series []telemetry.Series
-	labels := 0
 	in := input{rest: data}
 	for in.next() {
-		switch in.num {
-		case 1:
-			n := in.count()
-			in.check(within(LimitElements, len(series)+n, telemetry.MaxValues))
-			if !d.spend(&in, n) {
-				continue
-			}
-			series = slices.Grow(series, n)
-			in.packed(func(id uint64) error {
-				if id > uint64(^telemetry.MetricID(0)) {
-					return malformed("a metric has the number %d", id)
-				}
-				series = append(series, telemetry.Series{Metric: telemetry.MetricID(id)})
-				return nil
-			})
-		case 2:
-			in.packed(func(ref uint64) error {
-				if labels == len(series) {
-					return malformed("a series set has more labels than metrics")
-				}
-				series[labels].Label = d.word(&in, ref)
-				labels++
-				return in.err
-			})
-		default:
+		if in.num != 1 {
 			d.unknown++
+			continue
 		}
-	}
-	if in.err == nil && labels != len(series) {
-		return malformed("a series set has %d metrics and %d labels", len(series), labels)
+		shape, err := d.shape(in.bytes())
+		in.check(err)
+		series = shape
 	}
 	d.series = append(d.series, series)
 	return in.err

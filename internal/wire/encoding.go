@@ -47,10 +47,11 @@ type encoding struct {
 	labelsAt                   map[*telemetry.Label]sliceRef
 	seriesAt                   map[*telemetry.Series]sliceRef
 
-	samples   map[string]int // by node
-	bases     map[baseKey]int
-	baseList  [][]float64
-	baseBytes []byte
+	samples     map[string]int // by node
+	sampleCount int
+	bases       map[baseKey]int
+	baseList    [][]float64
+	baseBytes   []byte
 
 	spans, records, scratch, keys []byte
 
@@ -105,7 +106,7 @@ func (e *encoding) reset() {
 	clear(e.baseList)
 	e.baseList, e.baseBytes, e.dictionary = e.baseList[:0], e.baseBytes[:0], e.dictionary[:0]
 	e.spans, e.records, e.scratch, e.keys = e.spans[:0], e.records[:0], e.scratch[:0], e.keys[:0]
-	e.elements, e.baseMillis = 0, 0
+	e.elements, e.sampleCount, e.baseMillis = 0, 0, 0
 	e.sample, e.slice = sampleWire{}, sliceWire{}
 }
 
@@ -197,14 +198,7 @@ func (e *encoding) seriesSet(series []telemetry.Series) uint32 {
 		return seen.ref
 	}
 	content, mark := open(e.keys[:0], 1)
-	for i := range series {
-		content = protowire.AppendVarint(content, uint64(series[i].Metric))
-	}
-	content, mark = open(finish(content, mark), 2)
-	for i := range series {
-		content = protowire.AppendVarint(content, uint64(e.word(series[i].Label)))
-	}
-	e.keys = finish(content, mark)
+	e.keys = finish(e.appendShape(content, series), mark)
 	e.elements += len(series)
 	ref := e.series.add(payloadSeriesSets, e.keys)
 	e.seriesAt[&series[0]] = sliceRef{length: len(series), ref: ref}

@@ -23,7 +23,8 @@ const (
 	MaxTable = 1 << 18
 	// MaxElements is the largest sum of the lengths of all lists (labels,
 	// attributes, series, values, buckets) of a payload. An element takes up to
-	// 32 bytes of memory and as little as one of the payload.
+	// 32 bytes of memory. A small batch may have fewer: MaxRatio for each byte
+	// of its body, and what the largest node sample has besides.
 	MaxElements = 2 << 20
 	// MaxRecords is the largest number of records of a batch.
 	MaxRecords = telemetry.MaxRecords
@@ -57,7 +58,7 @@ const (
 	LimitRecords Limit = "records"
 	// LimitTable is MaxTable.
 	LimitTable Limit = "table"
-	// LimitElements is MaxElements.
+	// LimitElements is MaxElements, or less for small bodies.
 	LimitElements Limit = "elements"
 	// LimitString is MaxString, in bytes.
 	LimitString Limit = "string"
@@ -112,6 +113,12 @@ func (e *RecordError) Error() string { return fmt.Sprintf("encoding record %d: %
 
 // Unwrap returns the reason.
 func (e *RecordError) Unwrap() error { return e.Err }
+
+// elementsFor is how many elements a body of so many bytes may have: a few bytes
+// that say much must not cost much.
+func elementsFor(body int) int {
+	return min(MaxElements, 2*telemetry.MaxValues+MaxRatio*body)
+}
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))

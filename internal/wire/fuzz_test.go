@@ -33,6 +33,9 @@ func FuzzDecode(f *testing.F) {
 		f.Add(golden, byte(stream), uint16(5), uint64(41), uint64(51))
 		f.Add(payload, byte(stream), uint16(5), uint64(1), uint64(51))
 	}
+	if alone, err := dec.Payload(encode(f, enc, newWorld(1).batch(telemetry.StreamNodeMetrics, 1))); err == nil {
+		f.Add(alone, byte(telemetry.StreamNodeMetrics), uint16(1), uint64(1), uint64(1))
+	}
 	for _, bomb := range bombs(f) {
 		if len(bomb.data) < 1<<10 {
 			f.Add(bomb.data, byte(3), uint16(1), uint64(1), uint64(1))

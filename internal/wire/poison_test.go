@@ -54,6 +54,15 @@ func sub(num protowire.Number, content ...byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), content)
 }
 
+// nibbles puts together what has four bits each, such as the groups of a number.
+func nibbles(all ...byte) []byte {
+	out := make([]byte, (len(all)+1)/2)
+	for i, n := range all {
+		out[i/2] |= n << (i % 2 * 4)
+	}
+	return out
+}
+
 func TestOnePoisonRecordLeavesTheOthers(t *testing.T) {
 	nan := []byte{7}
 	nan = append(nan, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f)
@@ -97,8 +106,20 @@ func TestOnePoisonRecordLeavesTheOthers(t *testing.T) {
 		"NaN":                   {telemetry.StreamSLI, func([]byte) []byte { return sub(6, sub(7, slices.Concat(nan, make([]byte, 8))...)...) }, telemetry.ErrInvalid, ""},
 		"too few values":        {telemetry.StreamSLI, func([]byte) []byte { return sub(6, sub(7, 1, 1)...) }, wire.ErrMalformed, "values"},
 		"series without values": {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, 6<<3, 1) }, wire.ErrMalformed, "no 1"},
-		"base of nowhere":       {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, 7<<3, 9) }, wire.ErrMalformed, "entry 9"},
-		"evidence in masses":    {telemetry.StreamAnomalies, func([]byte) []byte { return sub(3, bytes.Repeat(sub(14), 40)...) }, wire.ErrMalformed, "more than 32"},
+		"packed, cut off": {telemetry.StreamNodeMetrics, func([]byte) []byte {
+			return sub(5, slices.Concat([]byte{6 << 3, 1}, sub(9, bytes.Repeat([]byte{0x7d}, 20)...))...)
+		}, wire.ErrMalformed, "ends too early"},
+		"packed, and more":    {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, slices.Concat([]byte{6 << 3, 1}, sub(9, make([]byte, 30)...))...) }, wire.ErrMalformed, "bits follow"},
+		"packed, too few":     {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, slices.Concat([]byte{6 << 3, 1}, sub(9, 0))...) }, wire.ErrMalformed, "1 bytes are no 1"},
+		"packed, and others":  {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, slices.Concat([]byte{6 << 3, 1}, sub(8, 0), sub(9, 0))...) }, wire.ErrMalformed, "packed values and others"},
+		"packed, with a base": {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, slices.Concat([]byte{7 << 3, 1}, sub(9, 0))...) }, wire.ErrMalformed, "packed values and others"},
+		"packed, of nothing":  {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, sub(9, 1)...) }, wire.ErrMalformed, "bits follow"},
+		"packed, long form": {telemetry.StreamNodeMetrics, func([]byte) []byte {
+			return sub(5, slices.Concat([]byte{6 << 3, 1}, sub(9, bytes.Repeat([]byte{0xff}, 40)...))...)
+		}, wire.ErrMalformed, "too long"},
+		"two boots":          {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, slices.Concat([]byte{2 << 3, 1}, sub(10, make([]byte, 16)...))...) }, wire.ErrMalformed, "boot twice"},
+		"base of nowhere":    {telemetry.StreamNodeMetrics, func([]byte) []byte { return sub(5, 7<<3, 9) }, wire.ErrMalformed, "entry 9"},
+		"evidence in masses": {telemetry.StreamAnomalies, func([]byte) []byte { return sub(3, bytes.Repeat(sub(14), 40)...) }, wire.ErrMalformed, "more than 32"},
 	} {
 		t.Run(test, func(t *testing.T) {
 			b := newWorld(5).batch(c.stream, 6)
@@ -207,10 +228,22 @@ func TestBrokenTablesRefuseTheBatch(t *testing.T) {
 		"label of nowhere": {telemetry.StreamInventory, 3, sub(1, 0xff, 1, 1), wire.ErrMalformed},
 		"odd label set":    {telemetry.StreamInventory, 3, sub(1, 1, 1, 1), wire.ErrMalformed},
 		"broken bounds":    {telemetry.StreamSLI, 4, sub(1, 1, 1, 1), wire.ErrMalformed},
-		"unlabelled":       {telemetry.StreamNodeMetrics, 5, sub(1, 1, 1, 1), wire.ErrMalformed},
-		"more labels":      {telemetry.StreamNodeMetrics, 5, sub(2, 1, 1, 1), wire.ErrMalformed},
-		"huge metric":      {telemetry.StreamNodeMetrics, 5, sub(1, 0xff, 0xff, 4), wire.ErrMalformed},
-		"many series":      {telemetry.StreamNodeMetrics, 5, sub(1, bytes.Repeat([]byte{1}, 5000)...), wire.ErrTooLarge},
+		"no shape":         {telemetry.StreamNodeMetrics, 5, sub(1), wire.ErrMalformed},
+		"unlabelled":       {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 2, 0)...), wire.ErrMalformed},
+		"bits behind":      {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 2, 0, 0, 0, 0, 1)...), wire.ErrMalformed},
+		"one too few":      {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 2, 0, 0, 0)...), wire.ErrMalformed},
+		"endless number":   {telemetry.StreamNodeMetrics, 5, sub(1, bytes.Repeat([]byte{0xff}, 40)...), wire.ErrMalformed},
+		"word of nowhere":  {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 2, 0, 0, 15, 15, 7)...), wire.ErrMalformed},
+		"huge metric":      {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 14, 15, 15, 15, 15, 7, 0, 0, 0)...), wire.ErrMalformed},
+		"negative metric":  {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 1, 0, 0, 0)...), wire.ErrMalformed},
+		"beyond the last":  {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 14, 15, 15, 15, 15, 3, 1, 0, 0)...), wire.ErrMalformed},
+		"number too high":  {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(0, 0, 2, 0, 0, 10, 8, 8, 8, 2, 0)...), wire.ErrMalformed},
+		"numbers too high": {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 2, 0, 1, 8, 8, 8, 8, 2, 1)...), wire.ErrMalformed},
+		"too many numbers": {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 2, 0, 1, 2, 2)...), wire.ErrMalformed},
+		"too many metrics": {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 2, 2, 0, 0)...), wire.ErrMalformed},
+		"too many runs":    {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 2, 2, 0, 2, 0, 2, 0, 0, 0)...), wire.ErrMalformed},
+		"too many labels":  {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(1, 0, 2, 0, 2, 0, 0, 0)...), wire.ErrMalformed},
+		"many series":      {telemetry.StreamNodeMetrics, 5, sub(1, nibbles(8, 8, 8, 8, 1, 0, 2, 8, 8, 8, 8, 1, 0, 0)...), wire.ErrTooLarge},
 		"base of nothing":  {telemetry.StreamNodeMetrics, 6, sub(2, 1), wire.ErrMalformed},
 	} {
 		b := fixture(c.stream)

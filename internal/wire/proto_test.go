@@ -145,6 +145,9 @@ func goField(v reflect.Value, name protoreflect.Name) reflect.Value {
 	if wanted == "uuid" {
 		wanted = "uid"
 	}
+	if wanted == "bootuuid" {
+		wanted = "bootid"
+	}
 	return v.FieldByNameFunc(func(s string) bool { return strings.EqualFold(s, wanted) })
 }
 
@@ -153,8 +156,10 @@ func (r *schemaReader) compare(m protoreflect.Message, v reflect.Value) {
 		var got, want any
 		name := string(m.Descriptor().Name()) + "." + string(f.Name())
 		switch {
-		case v.Type() == reflect.TypeFor[telemetry.NodeSample]() && f.Number() >= 6, v.Type() == reflect.TypeFor[telemetry.SLISlice]():
+		case v.Type() == reflect.TypeFor[telemetry.NodeSample]() && f.Number() >= 6 && f.Name() != "boot_uuid", v.Type() == reflect.TypeFor[telemetry.SLISlice]():
 			return true // compared as a whole below
+		case f.Name() == "boot_uuid":
+			got, want = uuidText(value.Bytes()), goField(v, f.Name()).String()
 		case f.Name() == "interval_ms":
 			got, want = fmt.Sprintf("%d ms", value.Uint()), fmt.Sprintf("%d ms", goField(v, "interval").Int()/int64(time.Millisecond))
 		case f.Name() == "labels":
@@ -209,13 +214,16 @@ func (r *schemaReader) scalar(f protoreflect.FieldDescriptor, v protoreflect.Val
 	case about == "time":
 		return r.time(v.Int()).String()
 	case f.Name() == "uuid":
-		b := v.Bytes()
-		return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+		return uuidText(v.Bytes())
 	case f.Kind() == protoreflect.BytesKind:
 		return string(v.Bytes())
 	default:
 		return fmt.Sprint(v.Interface())
 	}
+}
+
+func uuidText(b []byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // scalar prints a Go value by its kind, without the names of enumerations.
@@ -283,13 +291,12 @@ func (r *schemaReader) sample(m protoreflect.Message, want *telemetry.NodeSample
 		ref = field(b, "series").Uint()
 		base = r.values(field(b, "values").Bytes(), nil)
 	}
-	set := r.table("series_sets", ref)
-	series := make([]telemetry.Series, field(set, "metrics").List().Len())
-	for i := range series {
-		series[i].Metric = telemetry.MetricID(field(set, "metrics").List().Get(i).Uint()) //nolint:gosec // small
-		series[i].Label = r.word(field(set, "labels").List().Get(i).Uint())
+	series := r.shape(field(r.table("series_sets", ref), "shape").Bytes())
+	got := r.values(field(m, "values").Bytes(), base)
+	if packed := field(m, "packed").Bytes(); len(packed) > 0 {
+		got = r.packed(packed, len(series))
 	}
-	if got := r.values(field(m, "values").Bytes(), base); fmt.Sprint(got, series) != fmt.Sprint(want.Values, want.Series) {
+	if fmt.Sprint(got, series) != fmt.Sprint(want.Values, want.Series) {
 		r.t.Errorf("the values are %v %v by the schema, want %v %v", got, series, want.Values, want.Series)
 	}
 }

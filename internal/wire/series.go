@@ -19,8 +19,11 @@ type sampleWire struct {
 
 	intervalMillis uint64
 	series, base   uint32
-	values         []byte
+	bootWord       string
+	bootUUID       string
+	values, packed []byte
 	parsed         string
+	parsedPacked   string
 }
 
 type sliceWire struct {
@@ -42,25 +45,44 @@ func blob[T any](from func(*T) []byte, to func(*T) *string) field[T] {
 
 var sampleSchema = schema[sampleWire]{
 	1: word(func(v *sampleWire) *string { return &v.Node }),
-	2: word(func(v *sampleWire) *string { return &v.BootID }),
+	2: word(func(v *sampleWire) *string { return &v.bootWord }),
 	3: number(func(v *sampleWire) *uint64 { return &v.CollectorSeq }),
 	4: number(func(v *sampleWire) *uint64 { return &v.intervalMillis }),
 	5: number(func(v *sampleWire) *telemetry.NetworkScope { return &v.Scope }),
 	6: number(func(v *sampleWire) *uint32 { return &v.series }),
 	7: number(func(v *sampleWire) *uint32 { return &v.base }),
 	8: blob(func(v *sampleWire) []byte { return v.values }, func(v *sampleWire) *string { return &v.parsed }),
+	9: blob(func(v *sampleWire) []byte { return v.packed }, func(v *sampleWire) *string { return &v.parsedPacked }),
+	// The word where samples of a boot share it, the bytes where one is alone.
+	10: uuid(func(v *sampleWire) *string { return &v.bootUUID }),
 }
+
+// packSamples is the largest number of samples in a batch that are packed. A
+// compressor finds what many have in common, but not in packed ones.
+const packSamples = 4
 
 func (e *encoding) appendSample(b []byte, v *telemetry.NodeSample) []byte {
 	w := &e.sample
 	*w = sampleWire{NodeSample: *v, intervalMillis: uint64(v.Interval.Milliseconds()), series: e.seriesSet(v.Series)} //nolint:gosec // not negative
+	shared := e.samples[v.Node] > 1
+	w.bootWord = v.BootID
+	if !shared {
+		if _, ok := packUUID(v.BootID); ok {
+			w.bootWord, w.bootUUID = "", v.BootID
+		}
+	}
 	var base []float64
-	if w.series != 0 && e.samples[v.Node] > 1 {
+	if w.series != 0 && shared {
 		w.base, base = e.base(v.Node, w.series, v.Values)
 		w.series = 0
 	}
-	w.values = appendValues(e.scratch[:0], v.Values, base)
-	e.scratch = w.values
+	if w.base == 0 && e.sampleCount <= packSamples {
+		w.packed = appendPacked(e.scratch[:0], v.Values)
+		e.scratch = w.packed
+	} else {
+		w.values = appendValues(e.scratch[:0], v.Values, base)
+		e.scratch = w.values
+	}
 	return sampleSchema.append(e, b, w)
 }
 
@@ -74,6 +96,13 @@ func (d *decoding) sample(data string, v *telemetry.NodeSample) error {
 		return malformed("an interval of %d ms", w.intervalMillis)
 	}
 	*v = w.NodeSample
+	if w.parsedPacked != "" && (w.base != 0 || w.parsed != "") {
+		return malformed("it has packed values and others")
+	}
+	if w.bootWord != "" && w.bootUUID != "" {
+		return malformed("it has the ID of its boot twice")
+	}
+	v.BootID = w.bootWord + w.bootUUID
 	v.Interval = time.Duration(w.intervalMillis) * time.Millisecond
 	var in input
 	base := entry(&in, d.bases, uint64(w.base))
@@ -85,16 +114,18 @@ func (d *decoding) sample(data string, v *telemetry.NodeSample) error {
 	if in.err != nil {
 		return in.err
 	}
-	if len(v.Series) == 0 {
-		return parseValues(nil, w.parsed, nil)
-	}
-	if len(w.parsed) < len(v.Series) {
-		return malformed("%d bytes are no %d values", len(w.parsed), len(v.Series))
+	if len(w.parsed)+8*len(w.parsedPacked) < len(v.Series) {
+		return malformed("%d bytes are no %d values", len(w.parsed)+len(w.parsedPacked), len(v.Series))
 	}
 	if !d.spend(&in, len(v.Series)) {
 		return in.err
 	}
-	v.Values = make([]float64, len(v.Series))
+	if len(v.Series) > 0 {
+		v.Values = make([]float64, len(v.Series))
+	}
+	if w.parsedPacked != "" {
+		return parsePacked(v.Values, w.parsedPacked)
+	}
 	return parseValues(v.Values, w.parsed, base.values)
 }
 

@@ -9,12 +9,13 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// newCompressor returns a compressor for at most concurrency callers at a time.
+// newCompressor returns a compressor for at most concurrency callers at a time. It
+// takes its memory when it is used first.
 // The frame's own checksum is left out, since the envelope has one.
-func newCompressor(concurrency int) (*zstd.Encoder, error) {
+func newCompressor(level zstd.EncoderLevel, concurrency int) (*zstd.Encoder, error) {
 	z, err := zstd.NewWriter(nil,
 		zstd.WithEncoderConcurrency(concurrency),
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(level),
 		zstd.WithEncoderCRC(false),
 		zstd.WithSingleSegment(true),
 		zstd.WithLowerEncoderMem(true),

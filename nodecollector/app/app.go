@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -111,7 +112,11 @@ func Run(ctx context.Context, c Config) error {
 			return nil
 		case <-time.After(rand.N(c.Interval)): //nolint:gosec // spreads load, guards nothing
 		}
-		return collector.Run(ctx, c.Interval, func(s telemetry.NodeSample) { pusher.Add(time.Now(), s) })
+		memory := thrift{giveBack: debug.FreeOSMemory}
+		return collector.Run(ctx, c.Interval, func(s telemetry.NodeSample) {
+			pusher.Add(time.Now(), s)
+			memory.sampled()
+		})
 	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("running the node collector: %w", err)

@@ -69,15 +69,11 @@ func New(options Options) (*Pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoder, err := wire.NewEncoder(1)
-	if err != nil {
-		return nil, fmt.Errorf("making the encoder: %w", err)
-	}
 	began := uint64(max(time.Now().UnixMilli(), 1))
 	return &Pusher{
 		options: options,
 		epoch:   telemetry.Epoch(began<<epochRandom | rand.Uint64N(1<<epochRandom)), //nolint:gosec // makes it unique, guards nothing
-		encoder: encoder, link: link, pace: newPace(),
+		encoder: wire.NewSampleEncoder(), link: link, pace: newPace(),
 		ring: newRing(options.samples(), options.MaxBytes, began/100+1),
 		wake: make(chan struct{}, 1),
 	}, nil

@@ -101,7 +101,10 @@ func (r *ring) count(series []telemetry.Series, values []float64) ([]telemetry.S
 		r.from = from
 		r.counted = append(slices.Clip(slices.Clone(series)), telemetry.Series{Metric: telemetry.MetricCollectorDropped})
 	}
-	return r.counted, append(slices.Clip(values), float64(r.dropped))
+	counted := make([]float64, len(values)+1)
+	copy(counted, values)
+	counted[len(values)] = float64(r.dropped)
+	return r.counted, counted
 }
 
 // weigh estimates what a sample takes in memory. A list of series that it shares
