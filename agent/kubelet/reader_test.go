@@ -30,18 +30,23 @@ func TestReadingIsSpreadEvenly(t *testing.T) {
 		if r.most != 1 {
 			t.Errorf("%d readings at a time", r.most)
 		}
-		// In every 6 s there is a tenth of the nodes, give or take two.
+		// In every 6 s there is a tenth of the nodes, give or take two. What is due at
+		// the end of a minute may have to wait into the next one.
+		total := 0
 		slots := make([]int, 10)
 		for name, times := range r.asked {
-			if len(times) != 10 {
+			if len(times) != 10 && (len(times) != 9 || times[8].Sub(begun) < 9*time.Minute-time.Second) {
 				t.Errorf("%s was read %d times in 10 minutes", name, len(times))
+				continue
 			}
-			slots[int(times[9].Sub(begun)/(6*time.Second))%10]++
+			total += len(times)
+			slots[int(times[8].Sub(begun)/(6*time.Second))%10]++
 		}
 		if len(r.asked) != nodes || slices.Min(slots) < 8 || slices.Max(slots) > 12 {
 			t.Errorf("%d nodes, read in tenths of a minute: %v", len(r.asked), slots)
 		}
-		if s := r.Stats(); s.Read != 1000 || s.Failed != 0 || s.Nodes != nodes || s.Failing != 0 {
+		// One may be under way.
+		if s := r.Stats(); int64(total)-s.Read > 1 || s.Failed != 0 || s.Nodes != nodes || s.Failing != 0 {
 			t.Errorf("stats %+v", s)
 		}
 	})
