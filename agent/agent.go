@@ -85,6 +85,9 @@ type Config struct {
 	// KubeletCAFile has the authorities, in PEM, whose certificates kubelets that are
 	// asked directly have to show. Empty for the one of the API server.
 	KubeletCAFile string
+	// EvidenceLogLines is how many of the last lines of a container's log are attached
+	// to an anomaly about its end, from 0, the default, to 100.
+	EvidenceLogLines int
 	// StatusMinInterval is the least time between two reports of an ordinary
 	// change. At least 1 s; defaults to 10 s.
 	StatusMinInterval time.Duration
@@ -128,6 +131,8 @@ func (c *Config) BindFlags(fs *flag.FlagSet) {
 			"direct asks them from here, which takes certificates that the cluster's authority signed.")
 	fs.StringVar(&c.KubeletCAFile, "kubelet-ca-file", "",
 		"File with the authorities of kubelets for --kubelet-access=direct. Empty for the one of the API server.")
+	fs.IntVar(&c.EvidenceLogLines, "evidence-log-lines", 0,
+		"How many of the last lines of a container's log to attach to an anomaly about its end, from 0 to 100, without what looks like a credential. It takes the right in config/agent/logs.")
 	fs.DurationVar(&c.StatusMinInterval, "status-min-interval", defaultStatusInterval,
 		"Least time between two reports to the hub. A change of health is reported at once.")
 	fs.StringVar(&c.SpoolDir, "spool-dir", DefaultSpoolDir, "Folder where telemetry waits while the hub is away, and where is remembered which anomalies are open.")
@@ -179,7 +184,7 @@ func (c *Config) complete() error {
 	if c.Logger.GetSink() == nil {
 		c.Logger = logr.Discard()
 	}
-	return nil
+	return checkLogLines(c.EvidenceLogLines)
 }
 
 func (c *Config) namesOf() ([]telemetry.Kind, error) {
@@ -218,8 +223,13 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	core, err := corev1client.NewForConfig(member)
+	if err != nil {
+		return fmt.Errorf("making a client for this cluster: %w", err)
+	}
 	judged, err := anomalies.New(anomalies.Options{
-		Sink: ship, File: filepath.Join(config.SpoolDir, "state", "anomalies.json"), Logger: config.Logger.WithName("anomalies"),
+		Sink: ship, File: filepath.Join(config.SpoolDir, "state", "anomalies.json"), Lines: lastLines(core, config.EvidenceLogLines),
+		Logger: config.Logger.WithName("anomalies"),
 	})
 	if err != nil {
 		return err
@@ -232,10 +242,6 @@ func Run(ctx context.Context, config Config) error {
 		return fmt.Errorf("registering the metrics about anomalies: %w", err)
 	}
 	ship.options.Lost = func(stream telemetry.Stream) { inv.Resync(stream); judged.Resync(stream) }
-	core, err := corev1client.NewForConfig(member)
-	if err != nil {
-		return fmt.Errorf("making a client for this cluster: %w", err)
-	}
 	hub, err := hubconn.New(hubconn.Options{
 		ClusterID:  inv.ClusterID,
 		JoinDir:    config.JoinDir,

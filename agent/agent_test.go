@@ -90,6 +90,7 @@ func TestRunRefusesWrongSettings(t *testing.T) {
 	}{
 		"interval":   {Config{StatusMinInterval: time.Millisecond}, "--status-min-interval"},
 		"names of":   {Config{NamesOf: "ConfigMap,Pod"}, "--names-of has \"Pod\""},
+		"log lines":  {Config{EvidenceLogLines: 101}, "--evidence-log-lines is 101; it may be from 0 to 100"},
 		"kubeconfig": {Config{Kubeconfig: "/nowhere"}, "--kubeconfig"},
 		"no cluster": {Config{}, "pass --kubeconfig"},
 	} {

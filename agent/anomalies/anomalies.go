@@ -41,6 +41,10 @@ type Options struct {
 	// File is where to remember what has to outlive a restart. Its folder is made.
 	// Required.
 	File string
+	// Lines, when set, is asked for what a container wrote last when an anomaly about
+	// its end is raised. The lines follow as evidence, without what looks like a
+	// credential, in a transition of their own: nothing waits for them.
+	Lines Lines
 	// Logger receives what a human may act on. Defaults to nowhere.
 	Logger logr.Logger
 }
@@ -143,6 +147,9 @@ func (a *Anomalies) Run(ctx context.Context) error {
 	group.Go(func() error { j.run(ctx); return nil })
 	group.Go(func() error { a.outbox.run(ctx); return nil })
 	group.Go(func() error { a.keep(ctx); return nil })
+	if j.quotes != nil {
+		group.Go(func() error { a.fetch(ctx, j.quotes.wanted); return nil })
+	}
 	if err := group.Wait(); err != nil {
 		return err
 	}

@@ -18,6 +18,9 @@
 // not. Without the file, of what happened before the start only the last ten
 // minutes are told.
 //
+// Where somebody wants them, the last lines of a container's log follow what is raised
+// about its end, as evidence, once they have been read.
+//
 // The hub's metric thresholds are compared here too. They are remembered with the
 // rest, so that an agent that starts while the hub is away goes on with those it
 // knows.

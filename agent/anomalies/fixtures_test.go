@@ -116,15 +116,22 @@ func start(t *testing.T, file string, there ...facts.Object) *agent {
 // begin is start without a listing.
 func begin(t *testing.T, file string) *agent {
 	t.Helper()
+	return beginWith(t, Options{File: file})
+}
+
+// beginWith is begin with more options.
+func beginWith(t *testing.T, options Options) *agent {
+	t.Helper()
 	sink := &recorder{}
-	anomalies, err := New(Options{Sink: sink, File: file})
+	options.Sink = sink
+	anomalies, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- anomalies.Run(ctx) }()
-	a := &agent{Anomalies: anomalies, t: t, sink: sink, file: file}
+	a := &agent{Anomalies: anomalies, t: t, sink: sink, file: options.File}
 	a.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {

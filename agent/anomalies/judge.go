@@ -44,7 +44,9 @@ type judge struct {
 	engine    *anomaly.Engine
 	leases    *leases
 	recent    *recent
-	synced    bool
+	// quotes is nil when nobody asked for lines of logs.
+	quotes *quotes
+	synced bool
 	// before is what the engine began with; nil for nothing.
 	before *anomaly.State
 	// silentSince is since when the API server has not answered; zero while it does.
@@ -60,6 +62,9 @@ type judge struct {
 func (a *Anomalies) newJudge(before *memory, now time.Time) *judge {
 	j := &judge{
 		anomalies: a, log: a.options.Logger, leases: newLeases(), recent: newRecent(), saved: now.Add(-savePause),
+	}
+	if a.options.Lines != nil {
+		j.quotes = newQuotes()
 	}
 	options := anomaly.Options{Now: now}
 	if before != nil {
@@ -129,6 +134,7 @@ func (j *judge) step(entries []entry, now time.Time) {
 	for i := range told {
 		t := &told[i]
 		j.recent.note(t)
+		j.quotes.note(t)
 		switch {
 		case t.Rule != string(anomaly.StormRule):
 		case t.State == telemetry.AnomalyCleared:
@@ -194,6 +200,8 @@ func (j *judge) heed(message any, now time.Time) (told []anomaly.Transition) {
 		}
 		j.silentSince = now.Add(-noticed)
 		return j.deafen(now)
+	case quoted:
+		return j.quotes.take(m, now)
 	case tellAgain:
 		return j.again(now)
 	case newThresholds:

@@ -283,12 +283,22 @@ func percent(part, whole float64) string { return fmt.Sprintf("%.1f %%", 100*par
 
 var (
 	credentials = regexp.MustCompile(`://[^/@\s:]*:[^/@\s]*@`)
+	// A block may lack its beginning or its end where a text was cut.
+	keyBlock    = regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\z)`)
+	keyEnd      = regexp.MustCompile(`(?s)\A.*-----END [A-Z ]*PRIVATE KEY-----`)
+	tokens      = regexp.MustCompile(`\b(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|AKIA[0-9A-Z]{16})`)
 	assignments = regexp.MustCompile(`(?i)\b(authorization: *(?:bearer|basic) +|(?:[a-z_-]*(?:password|passwd|token|secret|apikey|api_key))["']?\s*[=:]\s*["']?)[^\s"',;&]+`)
 )
 
 // Redact takes out what looks like a credential: messages of kubelets and
-// registries quote URLs and options.
+// registries quote URLs and options, and logs quote anything.
 func Redact(s string) string {
+	if strings.Contains(s, "PRIVATE KEY-----") {
+		s = keyEnd.ReplaceAllString(keyBlock.ReplaceAllString(s, "[redacted]"), "[redacted]")
+	}
+	if strings.Contains(s, "eyJ") || strings.Contains(s, "AKIA") {
+		s = tokens.ReplaceAllString(s, "[redacted]")
+	}
 	if strings.Contains(s, "://") {
 		s = credentials.ReplaceAllString(s, "://[redacted]@")
 	}

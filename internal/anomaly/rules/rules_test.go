@@ -15,16 +15,22 @@ import (
 
 func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
-		"pulling https://bob:hunter2@registry.example.com/web":   "pulling https://[redacted]@registry.example.com/web",
-		"postgres://:hunter2@db/shop":                            "postgres://[redacted]@db/shop",
-		"DB_PASSWORD=hunter2 is wrong":                           "DB_PASSWORD=[redacted] is wrong",
-		`{"token":"abc","user":"bob"}`:                           `{"token":"[redacted]","user":"bob"}`,
-		"Authorization: Bearer abc.def.ghi refused":              "Authorization: Bearer [redacted] refused",
-		`secret "db" not found`:                                  `secret "db" not found`,
-		`couldn't find key password in Secret default/db`:        `couldn't find key password in Secret default/db`,
-		"dial tcp 10.0.0.1:443: i/o timeout":                     "dial tcp 10.0.0.1:443: i/o timeout",
-		"http://example.com/path?a=b":                            "http://example.com/path?a=b",
-		"exceeded quota: team, requested: cpu=1, limited: cpu=2": "exceeded quota: team, requested: cpu=1, limited: cpu=2",
+		"pulling https://bob:hunter2@registry.example.com/web":                       "pulling https://[redacted]@registry.example.com/web",
+		"postgres://:hunter2@db/shop":                                                "postgres://[redacted]@db/shop",
+		"DB_PASSWORD=hunter2 is wrong":                                               "DB_PASSWORD=[redacted] is wrong",
+		`{"token":"abc","user":"bob"}`:                                               `{"token":"[redacted]","user":"bob"}`,
+		"Authorization: Bearer abc.def.ghi refused":                                  "Authorization: Bearer [redacted] refused",
+		`secret "db" not found`:                                                      `secret "db" not found`,
+		"sent eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJib2IifQ.c2ln to it":                    "sent [redacted] to it",
+		"key AKIAIOSFODNN7EXAMPLE refused":                                           "key [redacted] refused",
+		"a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb": "a\n[redacted]\nb",
+		"a\n-----BEGIN PRIVATE KEY-----\nMIIE":                                       "a\n[redacted]",
+		"MIIE\n-----END PRIVATE KEY-----\nb":                                         "[redacted]\nb",
+		"-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\nb\n-----BEGIN EC PRIVATE KEY-----\nMII": "[redacted]\nb\n[redacted]",
+		`couldn't find key password in Secret default/db`:                                                   `couldn't find key password in Secret default/db`,
+		"dial tcp 10.0.0.1:443: i/o timeout":                                                                "dial tcp 10.0.0.1:443: i/o timeout",
+		"http://example.com/path?a=b":                                                                       "http://example.com/path?a=b",
+		"exceeded quota: team, requested: cpu=1, limited: cpu=2":                                            "exceeded quota: team, requested: cpu=1, limited: cpu=2",
 	} {
 		if got := rules.Redact(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
