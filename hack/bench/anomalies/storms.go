@@ -9,15 +9,12 @@ import (
 	"context"
 	"fmt"
 	"math/bits"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/atlhyper/atlhyper/internal/anomaly"
+	"github.com/atlhyper/atlhyper/internal/testing/process"
 )
 
 // rule is what the pods fail by.
@@ -168,34 +165,12 @@ type usage struct {
 }
 
 func (l *lab) used(ctx context.Context) (u usage, err error) {
-	if u.cpu, err = cpuTime(l.agent.PID()); err != nil {
+	if u.cpu, err = process.CPUTime(l.agent.PID()); err != nil {
 		return u, err
 	}
-	if u.hubCPU, err = cpuTime(l.replica.PID()); err != nil {
+	if u.hubCPU, err = process.CPUTime(l.replica.PID()); err != nil {
 		return u, err
 	}
 	u.sent, err = l.metric(ctx, "atlhyper_agent_uplink_sent_bytes_total")
 	return u, err
-}
-
-// cpuTime is what a process has used so far, to the nanosecond: what the scheduler
-// counts of each of its threads. Threads of Go programs do not end.
-func cpuTime(pid int) (total time.Duration, err error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("reading the CPU time of process %d: it has no threads: %w", pid, err)
-	}
-	for _, path := range tasks {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return 0, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
-		}
-		word, _, _ := strings.Cut(string(text), " ")
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
-		}
-		total += time.Duration(n)
-	}
-	return total, nil
 }

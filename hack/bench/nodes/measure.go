@@ -10,14 +10,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/atlhyper/atlhyper/internal/testing/process"
 )
 
 // subject is a program that is measured.
@@ -76,7 +76,7 @@ func cycles(ctx context.Context, s settings, p subject, f *figures) error {
 			return err
 		}
 	}
-	began, err := cpuTime(p.pid())
+	began, err := process.CPUTime(p.pid())
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func cycles(ctx context.Context, s settings, p subject, f *figures) error {
 		}
 		f.sent += float64(sent) / float64(s.cycles)
 		f.plain += float64(plain) / float64(s.cycles)
-		now, err := cpuTime(p.pid())
+		now, err := process.CPUTime(p.pid())
 		if err != nil {
 			return err
 		}
@@ -98,28 +98,6 @@ func cycles(ctx context.Context, s settings, p subject, f *figures) error {
 	f.cpu = (last - began) / time.Duration(s.cycles)
 	f.memory, f.private, err = memory(p.pid())
 	return err
-}
-
-// cpuTime is what a process has used so far, to the nanosecond: what the scheduler
-// counts of each of its threads. Threads of Go programs do not end.
-func cpuTime(pid int) (total time.Duration, err error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("reading the CPU time of process %d: it has no threads: %w", pid, err)
-	}
-	for _, path := range tasks {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return 0, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
-		}
-		word, _, _ := strings.Cut(string(text), " ")
-		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("reading the CPU time of process %d: %w", pid, err)
-		}
-		total += time.Duration(n)
-	}
-	return total, nil
 }
 
 // memory is the resident set of a process in bytes, and the private part of it.
