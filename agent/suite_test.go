@@ -81,7 +81,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	config := rest.AnonymousClientConfig(member.Config())
 	config.BearerToken = request.Status.Token
 	Expect(controlplane.WriteKubeconfig(memberKubeconfig, "member", config)).To(Succeed())
-}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 func startControlPlane(ctx context.Context, name string, scheme *runtime.Scheme) (*controlplane.ControlPlane, client.Client) {
 	cp, err := controlplane.Start(ctx, controlplane.Options{Name: name, Dir: GinkgoT().TempDir()})

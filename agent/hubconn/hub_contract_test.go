@@ -83,7 +83,7 @@ var _ = Describe("Connection", func() {
 		Eventually(a.state).WithTimeout(60 * time.Second).Should(Equal(hubconn.LockedOut))
 		Expect(a.Status().Reason).To(ContainSubstring("refuses the session of cluster %q, it was revoked", c.name))
 		Expect(a.Status().Reason).To(ContainSubstring("kubectl atlhyper join " + c.name))
-		Expect(a.logged(`"state"="LockedOut"`)).To(Equal(1))
+		Eventually(a.logged).WithArguments(`"state"="LockedOut"`).Should(Equal(1)) // it is logged a moment after
 
 		By("not reviving the session with a new Secret of that name")
 		c.createSecret(ctx, v1alpha1.AgentSessionSecret)

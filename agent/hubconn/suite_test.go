@@ -61,7 +61,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	})
 	Expect(err).NotTo(HaveOccurred())
 	applyFile(ctx, filepath.Join("..", "..", "config", "admission", "agent-confinement.yaml"))
-}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 func startControlPlane(ctx context.Context, name string, scheme *runtime.Scheme) (*controlplane.ControlPlane, client.Client) {
 	cp, err := controlplane.Start(ctx, controlplane.Options{Name: name, Dir: GinkgoT().TempDir()})

@@ -20,7 +20,7 @@ import (
 )
 
 // specTimeout bounds each spec.
-const specTimeout = 2 * time.Minute
+const specTimeout = 4 * time.Minute
 
 var template = corev1.PodTemplateSpec{
 	ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "a"}},

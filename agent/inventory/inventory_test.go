@@ -264,13 +264,13 @@ var _ = Describe("Inventory", func() {
 		Eventually(healthy(i)).Should(HaveValue(BeTrue()))
 		Eventually(synced(i)).Should(BeTrue())
 
-		crashAPIServer()
 		down := time.Now()
+		crashAPIServer()
 		Eventually(healthy(i)).Should(HaveValue(BeFalse()))
-		Expect(time.Since(down)).To(BeNumerically(">", 1500*time.Millisecond), "damped")
+		Expect(time.Since(down)).To(BeNumerically(">=", patience), "damped")
 		s := i.Snapshot()
 		Expect(s.APIServer.Message).To(Equal("/livez: connection refused"))
-		Expect(s.APIServer.Since).To(BeTemporally("~", time.Now(), 2*time.Second))
+		Expect(s.APIServer.Since).To(And(BeTemporally(">=", down), BeTemporally("<=", time.Now())))
 		Expect(s.Pods.Total).To(BeEquivalentTo(1))
 		Eventually(stale(i)).Should(Equal([]string{
 			"cronjobs.batch", "daemonsets.apps", "deployments.apps", "jobs.batch", "nodes", "pods", "statefulsets.apps",
@@ -287,7 +287,7 @@ var _ = Describe("Inventory", func() {
 		g, cfg := newGate(ctx, cluster.Config())
 		g.close()
 		i := run(ctx, cfg, quick())
-		short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+		short, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		_, err := i.ClusterID(short)
 		Expect(err).To(MatchError(context.DeadlineExceeded))
@@ -309,8 +309,11 @@ var _ = Describe("Inventory", func() {
 		g.close()
 		options := quick()
 		options.retryMax, options.HealthInterval = 30*time.Second, 30*time.Second
-		i := run(ctx, cfg, options)
-		// Long enough for reflectors to be in a wait of several seconds.
-		Consistently(func() *PodCounts { return i.Snapshot().Pods }, "4s").Should(BeNil())
+		Eventually(func(g Gomega) { // once at once, if the machine does not stall
+			i, end := begin(ctx, cfg, options)
+			// Long enough for reflectors to be in a wait of several seconds.
+			Consistently(func() *PodCounts { return i.Snapshot().Pods }, "4s").Should(BeNil())
+			g.Expect(end()).To(BeNumerically("<", time.Second))
+		}).Should(Succeed())
 	})
 })

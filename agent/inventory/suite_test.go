@@ -48,22 +48,33 @@ func startCluster(ctx context.Context, apiServerArgs ...string) *controlplane.Co
 	return cp
 }
 
+// patience is for how long an API server may be silent: longer than a busy machine
+// stalls.
+const patience = 5 * time.Second
+
 // quick are options that make specs short. Watches end every 3 s.
 func quick() Options {
 	return Options{
 		Logger:         GinkgoLogr,
 		HealthInterval: 200 * time.Millisecond,
 		HealthTimeout:  time.Second,
-		UnhealthyAfter: 2 * time.Second,
-		StaleAfter:     2 * time.Second,
+		UnhealthyAfter: patience,
+		StaleAfter:     patience,
 		watchTimeout:   3 * time.Second,
 		retryMax:       time.Second,
 	}
 }
 
-// run runs an Inventory until the end of the spec, and demands that it then
-// ends at once, whatever it waits for.
+// run runs an Inventory until the end of the spec, and demands that it then ends.
 func run(ctx context.Context, cfg *rest.Config, options Options) *Inventory {
+	GinkgoHelper()
+	i, _ := begin(ctx, cfg, options)
+	return i
+}
+
+// begin runs an Inventory until the end of the spec or the call of a function, which
+// returns how long it took to end.
+func begin(ctx context.Context, cfg *rest.Config, options Options) (_ *Inventory, end func() time.Duration) {
 	GinkgoHelper()
 	i, err := New(cfg, options)
 	Expect(err).NotTo(HaveOccurred())
@@ -71,11 +82,14 @@ func run(ctx context.Context, cfg *rest.Config, options Options) *Inventory {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- i.Run(ctx) }()
-	DeferCleanup(func() {
+	end = sync.OnceValue(func() time.Duration {
+		asked := time.Now()
 		cancel()
-		Eventually(done).WithTimeout(2 * time.Second).Should(Receive(BeNil()))
+		Eventually(done).Should(Receive(BeNil()))
+		return time.Since(asked)
 	})
-	return i
+	DeferCleanup(end)
+	return i, end
 }
 
 // gate forwards connections to an API server while it is open.

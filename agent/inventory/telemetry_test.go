@@ -110,7 +110,7 @@ var _ = Describe("Telemetry", func() {
 		options, h := tell()
 		i := run(ctx, cluster.Config(), options)
 		Eventually(func() *telemetry.ObjectDelta { return h.get(telemetry.KindPod, ns, "a") }).ShouldNot(BeNil())
-		Expect(h.count(telemetry.OpSnapshotEnd, telemetry.KindPod)).To(Equal(1))
+		Eventually(func() int { return h.count(telemetry.OpSnapshotEnd, telemetry.KindPod) }).Should(Equal(1))
 		i.Resync(telemetry.StreamInventory)
 		Eventually(func() int { return h.count(telemetry.OpSnapshotEnd, telemetry.KindPod) }).Should(Equal(2))
 		i.Resync(telemetry.StreamSLI)

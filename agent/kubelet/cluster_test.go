@@ -108,13 +108,13 @@ func run(ctx context.Context, from source) *agent {
 }
 
 var _ = Describe("Kubelets", Ordered, func() {
-	It("says once what to do when the agent has no right to read them", SpecTimeout(time.Minute), func(ctx SpecContext) {
+	It("says once what to do when the agent has no right to read them", SpecTimeout(3*time.Minute), func(ctx SpecContext) {
 		one, other := join(ctx, "one", "192.0.2.10", ""), join(ctx, "other", "192.0.2.11", "")
 		a := run(ctx, byProxy())
 		Eventually(a.logged("apply config/agent/kubelet")).Should(Equal(1))
 		Consistently(a.logged("Cannot read")).WithTimeout(2 * time.Second).Should(Equal(1))
 		Expect(a.logged("cannot get resource")()).To(Equal(1))
-		Expect(a.Stats()).To(And(HaveField("Refused", true), HaveField("Nodes", 2), HaveField("Failing", 0)))
+		Eventually(a.Stats).Should(And(HaveField("Refused", true), HaveField("Nodes", 2), HaveField("Failing", 0)))
 		Expect(one.requests()).To(BeEmpty())
 		Expect(other.requests()).To(BeEmpty())
 		Expect(a.about("PVCFillingUp")()).To(BeEmpty())
@@ -138,14 +138,15 @@ var _ = Describe("Kubelets", Ordered, func() {
 		m.set(90)
 		a := run(ctx, byProxy())
 		Eventually(func() int64 { return a.Stats().Read }).Should(BeNumerically(">", 3))
-		m.set(2)
 		begun := time.Now()
+		m.set(2)
 		Eventually(a.about("PVCFillingUp")).WithTimeout(90 * time.Second).WithPolling(100 * time.Millisecond).Should(Equal([]string{"raised critical PVCFillingUp shop/data"}))
-		Expect(time.Since(begun)).To(BeNumerically("~", time.Minute, 5*time.Second))
+		// It is not raised early; late is what a machine that stalls may be.
+		Expect(time.Since(begun)).To(And(BeNumerically(">=", time.Minute), BeNumerically("<", 80*time.Second)))
 
 		By("having one kubelet that is dead and one that is not")
 		Eventually(a.logged("Cannot read a kubelet")).Should(Equal(1))
-		Expect(a.Stats()).To(And(HaveField("Refused", false), HaveField("Nodes", 2), HaveField("Failing", 1), HaveField("Watched", 1)))
+		Eventually(a.Stats).Should(And(HaveField("Refused", false), HaveField("Nodes", 2), HaveField("Failing", 1), HaveField("Watched", 1)))
 		Expect(slices.Sorted(maps.Keys(m.requests()))).To(Equal([]string{"GET " + pathContainers, "GET " + pathSummary}))
 
 		By("freeing space")
@@ -154,7 +155,7 @@ var _ = Describe("Kubelets", Ordered, func() {
 		Eventually(func() int { return a.Stats().Watched }).Should(BeZero())
 	})
 
-	It("asks kubelets itself, with a token that is good for nothing else", SpecTimeout(time.Minute), func(ctx SpecContext) {
+	It("asks kubelets itself, with a token that is good for nothing else", SpecTimeout(3*time.Minute), func(ctx SpecContext) {
 		m, stranger := join(ctx, "worker", "127.0.0.1", "data"), join(ctx, "stranger", "127.0.0.2", "other")
 		m.set(2)
 		stranger.set(2)

@@ -85,7 +85,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	shipped = rest.AnonymousClientConfig(cluster.Config())
 	shipped.BearerToken = token.Status.Token
-}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 // create creates every object of a file of config/agent.
 func create(ctx context.Context, name string) {

@@ -229,7 +229,7 @@ var _ = Describe("tokens", func() {
 			answer, err := admin.AuthenticationV1().TokenReviews().Create(ctx, review, metav1.CreateOptions{})
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(answer.Status.Authenticated).To(BeFalse())
-		}).WithTimeout(15 * time.Second).WithPolling(500 * time.Millisecond).Should(Succeed())
+		}).WithPolling(500 * time.Millisecond).Should(Succeed())
 		fresh := start(ctx, "127.0.0.1:0", kept)
 		fresh.ready(ctx)
 		status, _ = fresh.post(ctx, held, batch())

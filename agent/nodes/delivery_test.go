@@ -178,7 +178,7 @@ var _ = Describe("delivery from collectors to the sink", Serial, func() {
 		nodes, _ := kept.values()
 		Expect(nodes["node-1"]).To(Equal(once(300)))
 		Expect(nodes["node-2"]).To(Equal(once(300)))
-		Expect(a.Stats().Buffered + b.Stats().Buffered + next.Stats().Buffered).To(BeZero())
+		Eventually(func() int { return a.Stats().Buffered + b.Stats().Buffered + next.Stats().Buffered }).Should(BeZero())
 
 		Eventually(func() int32 { return x.Snapshot().Nodes }).Should(Equal(int32(2)))
 		Expect(x.Stats().Lost).To(BeZero())

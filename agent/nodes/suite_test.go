@@ -71,7 +71,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 		_, err := admin.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
 		Expect(err).NotTo(HaveOccurred())
 	}
-}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 // manifests reads the objects of files of a folder of config.
 func manifests(folder string, names ...string) []*unstructured.Unstructured {

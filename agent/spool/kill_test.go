@@ -206,7 +206,7 @@ func limitedChild(dir string) error {
 	if err := setLimit(1 << 40); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(20 * time.Second); s.Stats().Trouble != nil; <-time.After(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); s.Stats().Trouble != nil; <-time.After(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the file may grow again, but %w", s.Stats().Trouble)
 		}

@@ -172,7 +172,7 @@ func startRig(t testing.TB, r *rig, on *spool.Spool, dir string, options Options
 // until waits for something to become true.
 func (r *rig) until(what string, f func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !f(); {
+	for deadline := time.Now().Add(time.Minute); !f(); {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain until %s: %+v", what, r.uplink.Stats())
 		}

@@ -60,4 +60,4 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	for _, name := range []string{"team-shop", "platform", v1alpha1.ClusterNamespacePrefix + "prod-eu-1"} {
 		Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})).To(Succeed())
 	}
-}, NodeTimeout(2*time.Minute))
+}, NodeTimeout(5*time.Minute))

@@ -251,7 +251,7 @@ func token(t *testing.T, admin kubernetes.Interface, account string) string {
 // expect waits until a URL answers with a status and a text.
 func expect(t *testing.T, client *http.Client, url, token string, status int, text string) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

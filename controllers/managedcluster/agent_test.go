@@ -11,6 +11,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	gomegatypes "github.com/onsi/gomega/types"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,7 +44,7 @@ func create(ctx context.Context, name string, change ...func(*atlhyperac.Managed
 		Expect(client.IgnoreNotFound(admin.Patch(ctx, mc, client.RawPatch(types.MergePatchType, force)))).To(Succeed())
 		Expect(client.IgnoreNotFound(admin.Delete(ctx, mc))).To(Succeed())
 		Eventually(exists).WithArguments(ctx, name).Should(BeFalse())
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(2*time.Minute))
 }
 
 func apply(ctx context.Context, name string, change ...func(*atlhyperac.ManagedClusterSpecApplyConfiguration)) {
@@ -77,6 +78,19 @@ func condition(ctx context.Context, name, kind string) string {
 		return ""
 	}
 	return string(c.Status) + "/" + c.Reason
+}
+
+// changed is when Connected changed last, by the hub's clock and to the second. It
+// tells whether the hub was early, however late somebody looks.
+func changed(ctx context.Context, name string) time.Time {
+	c := meta.FindStatusCondition(read(ctx, name).Status.Conditions, v1alpha1.ClusterConditionConnected)
+	ExpectWithOffset(1, c).NotTo(BeNil())
+	return c.LastTransitionTime.Time
+}
+
+// notBefore matches what changed returns unless it is before a moment.
+func notBefore(moment time.Time) gomegatypes.GomegaMatcher {
+	return BeTemporally(">=", moment.Truncate(time.Second))
 }
 
 func eventually(ctx context.Context, name, kind string) AsyncAssertion {

@@ -76,5 +76,5 @@ var _ = Describe("the bundle", func() {
 		has(names[0], v1alpha1.BundleEndpoints)
 		restart(func(o *managedcluster.Options) { o.AdvertiseURL, o.AdvertiseCA = "", nil })
 		has(names[0], "no bundle")
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 })

@@ -81,13 +81,14 @@ var _ = Describe("deletion", func() {
 		began := time.Now()
 		remove(ctx, "offline")
 		eventually(ctx, "offline", v1alpha1.ClusterConditionDeleting).Should(Equal("True/WaitingForAgent"))
-		gone(ctx, "offline").Should(BeFalse())
-		// Some seconds are the API server's, which has a namespace to empty.
-		Expect(time.Since(began)).To(BeNumerically("<", grace+12*time.Second))
+		gone(ctx, "offline").WithTimeout(time.Minute).Should(BeFalse())
+		// Some seconds are the API server's, which has a namespace to empty. The
+		// deadline would be after minutes.
+		Expect(time.Since(began)).To(BeNumerically("<", time.Minute))
 	})
 
 	It("ends at the deadline, whatever remains", func(ctx SpecContext) {
-		create(ctx, "stuck", timeout(4))
+		create(ctx, "stuck", timeout(8))
 		provisioned(ctx, "stuck")
 		ns := &corev1.Namespace{}
 		key := types.NamespacedName{Namespace: clusterNamespace("stuck"), Name: "keeps-the-namespace"}
@@ -97,7 +98,7 @@ var _ = Describe("deletion", func() {
 		remove(ctx, "stuck")
 		eventually(ctx, "stuck", v1alpha1.ClusterConditionDeleting).Should(Equal("True/RemovingNamespace"))
 		gone(ctx, "stuck").Should(BeFalse())
-		Expect(time.Since(began)).To(And(BeNumerically(">", 2500*time.Millisecond), BeNumerically("<", 7*time.Second)))
+		Expect(time.Since(began)).To(And(BeNumerically(">", 6500*time.Millisecond), BeNumerically("<", 20*time.Second)))
 		Expect(admin.Get(ctx, types.NamespacedName{Name: key.Namespace}, ns)).To(Succeed())
 
 		By("not letting a new cluster of the same name use the old namespace")
@@ -106,18 +107,19 @@ var _ = Describe("deletion", func() {
 		Expect(condition(ctx, "stuck", v1alpha1.ConditionReconciling)).To(Equal("True/Provisioning"))
 		Expect(admin.Patch(ctx, keeper, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
 		eventually(ctx, "stuck", v1alpha1.ConditionReady).Should(Equal("True/Provisioned"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("skips every wait when forced", func(ctx SpecContext) {
 		create(ctx, "forced")
 		provisioned(ctx, "forced")
 		a := join(ctx, "forced", uidA, "n")
 		eventually(ctx, "forced", v1alpha1.ClusterConditionConnected).Should(Equal("True/LeaseRenewed"))
+		defer a.beat(ctx)() // an agent that stays would be waited for until the deadline
 		remove(ctx, "forced")
 		eventually(ctx, "forced", v1alpha1.ClusterConditionDeleting).Should(Equal("True/WaitingForAgent"))
 		force := []byte(`{"metadata":{"annotations":{"atlhyper.io/force-delete":"true"}}}`)
 		Expect(admin.Patch(ctx, read(ctx, "forced"), client.RawPatch(types.MergePatchType, force))).To(Succeed())
-		gone(ctx, "forced").WithTimeout(3 * time.Second).Should(BeFalse())
+		gone(ctx, "forced").Should(BeFalse())
 		Eventually(leftovers).WithArguments(ctx, "forced").Should(BeEmpty())
 		Eventually(a.lockedOut).WithArguments(ctx).Should(BeTrue())
 	})

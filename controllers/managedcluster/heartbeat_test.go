@@ -53,20 +53,27 @@ var _ = Describe("the heartbeat", func() {
 		stop()
 
 		By("falling silent")
-		last := a.renew(ctx)
-		Consistently(func() string { return condition(ctx, "beats", connected) }, time.Until(last.Add(grace-300*time.Millisecond))).
-			Should(Equal("True/LeaseRenewed"))
-		eventually(ctx, "beats", connected).Should(Equal("False/LeaseExpired"))
-		Expect(time.Since(last)).To(BeNumerically("<", grace+1500*time.Millisecond))
-		Expect(condition(ctx, "beats", v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/LeaseExpired"))
-		Expect(condition(ctx, "beats", v1alpha1.ConditionReady)).To(Equal("True/Provisioned"))
-		Expect(read(ctx, "beats").Status.LastHeartbeatTime.Time).To(BeTemporally("~", last, 1500*time.Millisecond))
+		// Never early; and in time, where the machine does not stall.
+		Eventually(func(g Gomega) {
+			before := time.Now()
+			last := a.renew(ctx)
+			eventually(ctx, "beats", connected).Should(Equal("True/LeaseRenewed"))
+			eventually(ctx, "beats", connected).Should(Equal("False/LeaseExpired"))
+			noticed := time.Now()
+			Expect(changed(ctx, "beats")).To(notBefore(before.Add(grace)))
+			Expect(condition(ctx, "beats", v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/LeaseExpired"))
+			Expect(condition(ctx, "beats", v1alpha1.ConditionReady)).To(Equal("True/Provisioned"))
+			heard := read(ctx, "beats").Status.LastHeartbeatTime.Time
+			Expect(heard).To(notBefore(before))
+			g.Expect(heard).To(BeTemporally("<", last.Add(1500*time.Millisecond)))
+			g.Expect(noticed).To(BeTemporally("<", last.Add(grace+1500*time.Millisecond)))
+		}).WithTimeout(3 * grace).Should(Succeed())
 
 		By("coming back")
 		a.renew(ctx)
 		eventually(ctx, "beats", connected).Should(Equal("True/LeaseRenewed"))
 		Expect(condition(ctx, "beats", v1alpha1.ClusterConditionAvailable)).To(Equal("True/Available"))
-	}, SpecTimeout(150*time.Second))
+	}, SpecTimeout(5*time.Minute))
 
 	It("starts with the full grace after a restart of the hub", func(ctx SpecContext) {
 		create(ctx, "lives")
@@ -87,11 +94,11 @@ var _ = Describe("the heartbeat", func() {
 		Consistently(func() string { return condition(ctx, "lives", connected) }, grace).Should(Equal("True/LeaseRenewed"))
 		began := time.Now()
 		running = startHub(ctx)
-		Consistently(func() string { return condition(ctx, "lives", connected) }, grace-500*time.Millisecond).Should(Equal("True/LeaseRenewed"))
-		Expect(condition(ctx, "dead", connected)).To(Equal("False/LeaseExpired"))
 		eventually(ctx, "lives", connected).Should(Equal("False/LeaseExpired"))
-		Expect(time.Since(began)).To(BeNumerically(">", grace))
-	}, SpecTimeout(90*time.Second))
+		Expect(changed(ctx, "lives")).To(notBefore(began.Add(grace)))
+		Expect(condition(ctx, "dead", connected)).To(Equal("False/LeaseExpired"))
+		Expect(changed(ctx, "dead")).To(BeTemporally("<", began), "it has not been away meanwhile")
+	}, SpecTimeout(3*time.Minute))
 
 	It("suspects the hub when most clusters fall silent at once", func(ctx SpecContext) {
 		names := []string{"cut-a", "cut-b", "cut-c"}
@@ -103,20 +110,26 @@ var _ = Describe("the heartbeat", func() {
 			provisioned(ctx, name)
 			agents = append(agents, join(ctx, name, uidA, "n"))
 		}
-		for _, a := range agents {
-			a.renew(ctx)
-		}
-		for _, name := range names {
-			eventually(ctx, name, connected).Should(Equal("Unknown/HubOutage"), name)
-			Expect(condition(ctx, name, v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/HubOutage"))
-		}
-		agents[0].renew(ctx)
+		// A machine that stalls between two renewals has them expire one by one.
+		Eventually(func(g Gomega) {
+			for _, a := range agents {
+				a.renew(ctx)
+			}
+			for _, name := range names {
+				eventually(ctx, name, connected).Should(Equal("True/LeaseRenewed"), name)
+			}
+			for _, name := range names {
+				g.Eventually(condition).WithArguments(ctx, name, connected).WithTimeout(grace+5*time.Second).Should(Equal("Unknown/HubOutage"), name)
+				g.Expect(condition(ctx, name, v1alpha1.ClusterConditionAvailable)).To(Equal("Unknown/HubOutage"))
+			}
+		}).WithTimeout(4 * grace).Should(Succeed())
+		defer agents[0].beat(ctx)()
 		eventually(ctx, "cut-a", connected).Should(Equal("True/LeaseRenewed"))
 		By("judging each alone when the hold is over")
 		eventually(ctx, "cut-b", connected).Should(Equal("False/LeaseExpired"))
 		eventually(ctx, "cut-c", connected).Should(Equal("False/LeaseExpired"))
 		Expect(condition(ctx, "cut-a", connected)).To(Equal("True/LeaseRenewed"))
-	}, SpecTimeout(90*time.Second))
+	}, SpecTimeout(3*time.Minute))
 
 	It("pins the first cluster and reports a clone", func(ctx SpecContext) {
 		create(ctx, "cloned")
@@ -142,7 +155,7 @@ var _ = Describe("the heartbeat", func() {
 		a.renew(ctx)
 		Consistently(func() string { return condition(ctx, "cloned", v1alpha1.ClusterConditionAccepted) }, 4*time.Second).
 			Should(Equal("False/IdentityConflict"))
-	}, SpecTimeout(90*time.Second))
+	}, SpecTimeout(3*time.Minute))
 
 	It("does not pin a cluster that is not the expected one", func(ctx SpecContext) {
 		create(ctx, "expects", func(s *atlhyperac.ManagedClusterSpecApplyConfiguration) { s.WithExpectedClusterID(uidB) })

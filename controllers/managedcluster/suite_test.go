@@ -33,7 +33,8 @@ import (
 const (
 	repository = "../.."
 	hubVersion = "v1.5.0"
-	outageHold = 4 * time.Second
+	// Somebody who looks has to see a hub that waits, also when the machine stalls.
+	outageHold = 10 * time.Second
 )
 
 var (
@@ -48,7 +49,7 @@ var (
 
 func TestManagedCluster(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(40 * time.Second)
 	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
 	SetDefaultConsistentlyPollingInterval(100 * time.Millisecond)
 	RunSpecs(t, "ManagedCluster")
@@ -83,7 +84,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	hubAccess = tokenFor(ctx, "atlhyper-system", "atlhyper-hub")
 	running = startHub(ctx)
 	DeferCleanup(func() { running.stop() })
-}, NodeTimeout(3*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 // tokenFor returns a configuration that authenticates as a ServiceAccount.
 func tokenFor(ctx context.Context, namespace, name string) *rest.Config {

@@ -103,7 +103,7 @@ func replaceHub(ctx context.Context, change func(*managedcluster.Options)) (rest
 	DeferCleanup(func(ctx SpecContext) {
 		running.stop()
 		running = startHub(ctx)
-	}, NodeTimeout(time.Minute))
+	}, NodeTimeout(2*time.Minute))
 	return func(change func(*managedcluster.Options)) {
 		running.stop()
 		running = startController(ctx, change)
@@ -207,7 +207,7 @@ var _ = Describe("telemetry", func() {
 		for _, name := range names {
 			Expect(condition(ctx, name, v1alpha1.ConditionReady)).To(Equal("True/Provisioned"))
 		}
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 
 	It("is reported as it flows, is refused, cannot be stored and is stored again", func(ctx SpecContext) {
 		const name = "flows"
@@ -242,9 +242,13 @@ var _ = Describe("telemetry", func() {
 		Expect(strings.Fields(wide)[:4]).To(Equal([]string{"NAME", "READY", "AVAILABLE", "METRICS"}), wide)
 
 		By("being idle, which costs no write and hardly a question")
-		version, questions := read(ctx, name).ResourceVersion, len(s.questions())
-		Consistently(func() string { return read(ctx, name).ResourceVersion }, grace+2*time.Second).Should(Equal(version))
-		Expect(s.questions()).To(HaveLen(questions))
+		var version string
+		var questions int
+		Eventually(func(g Gomega) { // in one while in which the machine does not stall
+			version, questions = read(ctx, name).ResourceVersion, len(s.questions())
+			g.Consistently(func() string { return read(ctx, name).ResourceVersion }, grace+2*time.Second).Should(Equal(version))
+			g.Expect(s.questions()).To(HaveLen(questions))
+		}).WithTimeout(3 * grace).Should(Succeed())
 
 		By("restarting the hub, which changes nothing either")
 		restart(withScript)
@@ -292,7 +296,7 @@ var _ = Describe("telemetry", func() {
 		restart(nil)
 		eventually(ctx, name, flowing).Should(BeEmpty())
 		Expect(condition(ctx, name, clock)).To(Equal("True/InSync"))
-	}, SpecTimeout(4*time.Minute))
+	}, SpecTimeout(6*time.Minute))
 
 	It("does not need a history to see that a clock is wrong", func(ctx SpecContext) {
 		const name = "skewed"
@@ -307,13 +311,13 @@ var _ = Describe("telemetry", func() {
 				return condition(ctx, name, clock)
 			}
 		}
-		Eventually(renewing(-10*time.Minute), 2*grace, time.Second).Should(Equal("False/ClockSkew"))
+		Eventually(renewing(-10*time.Minute), 4*grace, time.Second).Should(Equal("False/ClockSkew"))
 		Expect(message(ctx, name, clock)).To(ContainSubstring("about 10 minutes behind the hub's"))
 		Expect(condition(ctx, name, v1alpha1.ConditionReady)).To(Equal("True/Provisioned"))
 		Expect(condition(ctx, name, v1alpha1.ClusterConditionConnected)).To(Equal("True/LeaseRenewed"))
-		Eventually(renewing(0), 2*grace, time.Second).Should(Equal("True/InSync"))
+		Eventually(renewing(0), 4*grace, time.Second).Should(Equal("True/InSync"))
 		By("falling silent, after which nobody knows")
 		eventually(ctx, name, v1alpha1.ClusterConditionConnected).Should(Equal("False/LeaseExpired"))
 		Expect(condition(ctx, name, clock)).To(BeEmpty())
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(4*time.Minute))
 })

@@ -13,7 +13,7 @@ import (
 // The demo's promise is that its members show real troubles: KWOK has to bring
 // every pod into the state that its label asks for.
 func TestMembersShowTheirTroubles(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	d, err := newDemo(io.Discard, "")
 	if err != nil {
@@ -48,11 +48,11 @@ func TestMembersShowTheirTroubles(t *testing.T) {
 				t.Fatal(err)
 			}
 			// kubectl wait refuses a selector that matches nothing yet.
-			if _, err := member.Kubectl(ctx, "wait", "--for=create", "pods", "--namespace=shop", "--selector=app=web", "--timeout=60s"); err != nil {
+			if _, err := member.Kubectl(ctx, "wait", "--for=create", "pods", "--namespace=shop", "--selector=app=web", "--timeout=2m"); err != nil {
 				t.Fatal(err)
 			}
 			for _, wait := range waits {
-				if _, err := member.Kubectl(ctx, append([]string{"wait", "--timeout=60s"}, wait...)...); err != nil {
+				if _, err := member.Kubectl(ctx, append([]string{"wait", "--timeout=2m"}, wait...)...); err != nil {
 					t.Error(err)
 				}
 			}

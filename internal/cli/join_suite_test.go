@@ -120,26 +120,26 @@ var _ = Describe("join", func() {
 			v1alpha1.CredentialHubCA: []byte("advertised"), v1alpha1.CredentialToken: []byte("token"),
 			v1alpha1.CredentialJoinID: []byte(<-answered),
 		}))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("says that no hub runs, and takes its request back", func(ctx SpecContext) {
 		createCluster(ctx, "lonely", nil)
-		joined := atlhyper(ctx, "join", "lonely", "--timeout", "500ms")
+		joined := atlhyper(ctx, "join", "lonely", "--timeout", "3s")
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.out).To(BeEmpty())
-		Expect(joined.errOut).To(ContainSubstring(`did not answer the join request of managedcluster "lonely" within 500ms: ` +
+		Expect(joined.errOut).To(ContainSubstring(`did not answer the join request of managedcluster "lonely" within 3s: ` +
 			`no hub has acted on the ManagedCluster yet`))
 		Expect(read(ctx, "lonely").Annotations).NotTo(HaveKey(v1alpha1.AnnotationJoinRequest))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("says which condition is to blame", func(ctx SpecContext) {
 		createCluster(ctx, "broken", nil)
 		setStatus(ctx, "broken", func(c *v1alpha1.ManagedCluster) { c.Status.ObservedGeneration = new(c.Generation) },
 			condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ClusterReasonProvisionFailed, "creating the namespace: quota", 0))
-		joined := atlhyper(ctx, "join", "broken", "--timeout", "500ms")
+		joined := atlhyper(ctx, "join", "broken", "--timeout", "3s")
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.errOut).To(ContainSubstring("condition Ready is False (ProvisionFailed): creating the namespace: quota"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("takes its request back when interrupted", func(ctx SpecContext) {
 		createCluster(ctx, "impatient", nil)
@@ -154,7 +154,7 @@ var _ = Describe("join", func() {
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.errOut).To(ContainSubstring("waiting for the hub's answer: context canceled"))
 		Expect(read(ctx, "impatient").Annotations).NotTo(HaveKey(v1alpha1.AnnotationJoinRequest))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("shows what to commit when there is no ManagedCluster", func(ctx SpecContext) {
 		joined := atlhyper(ctx, "join", "nobody")
@@ -163,13 +163,13 @@ var _ = Describe("join", func() {
 		Expect(joined.errOut).To(SatisfyAll(
 			ContainSubstring("kind: ManagedCluster\nmetadata:\n  name: nobody\n"), ContainSubstring("kubectl atlhyper join nobody --create")))
 		Expect(hubClient.Get(ctx, client.ObjectKey{Name: "nobody"}, &v1alpha1.ManagedCluster{})).NotTo(Succeed())
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("leaves the name to the API server's judgement", func(ctx SpecContext) {
 		joined := atlhyper(ctx, "join", "a.b", "--create")
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.errOut).To(ContainSubstring("the name may not contain dots"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("refuses a cluster that is not accepted and one that is being deleted", func(ctx SpecContext) {
 		createCluster(ctx, "stranger", func(c *v1alpha1.ManagedCluster) { c.Spec.Accepted = new(false) })
@@ -188,7 +188,7 @@ var _ = Describe("join", func() {
 		joined = atlhyper(ctx, "join", "leaving")
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.errOut).To(ContainSubstring("is being deleted"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("needs no more of Secrets than to list and watch that one, and says at once when it may not", func(ctx SpecContext) {
 		createCluster(ctx, "closed", nil)
@@ -210,16 +210,16 @@ var _ = Describe("join", func() {
 		})
 		Expect(hubClient.Update(ctx, role)).To(Succeed())
 		Eventually(func() string {
-			return atlhyper(ctx, "join", "closed", "--as", "limited", "--timeout", "200ms").errOut
+			return atlhyper(ctx, "join", "closed", "--as", "limited", "--timeout", "1s").errOut
 		}).Should(ContainSubstring("did not answer"))
 		playHub(ctx, "closed", "token", "", nil)
 		joined = atlhyper(ctx, "join", "closed", "--as", "limited", "--only-secret")
 		Expect(joined.code).To(Equal(ExitOK), joined.errOut)
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("says that the context is not a hub's", func(ctx SpecContext) {
 		joined := atlhyper(ctx, "join", "x", "--kubeconfig", memberPlane.Kubeconfig())
 		Expect(joined.code).To(Equal(ExitFailure))
 		Expect(joined.errOut).To(ContainSubstring("is the current context the hub's"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 })

@@ -59,7 +59,7 @@ var _ = Describe("accept", func() {
 		again := atlhyper(ctx, "accept", "new-1")
 		Expect(again).To(Equal(result{out: "managedcluster/new-1 accepted (unchanged)\n"}))
 		Expect(read(ctx, "new-1").ResourceVersion).To(Equal(cluster.ResourceVersion))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("admits all that wait, but none that was denied", func(ctx SpecContext) {
 		createCluster(ctx, "waits", unaccepted)
@@ -68,7 +68,7 @@ var _ = Describe("accept", func() {
 		Expect(atlhyper(ctx, "accept", "--all-pending")).To(Equal(result{out: "managedcluster/waits accepted\n"}))
 		Expect(read(ctx, "refused").Spec.Accepted).To(HaveValue(BeFalse()))
 		Expect(atlhyper(ctx, "accept", "--all-pending")).To(Equal(result{errOut: "No cluster waits for approval.\n"}))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("warns when a GitOps tool holds the opposite", func(ctx SpecContext) {
 		desired := atlhyperac.ManagedCluster("from-git").WithSpec(atlhyperac.ManagedClusterSpec().WithAccepted(false))
@@ -77,7 +77,7 @@ var _ = Describe("accept", func() {
 		accepted := atlhyper(ctx, "accept", "from-git")
 		Expect(accepted.code).To(Equal(ExitOK))
 		Expect(accepted.errOut).To(ContainSubstring("argocd-controller applies spec.accepted of from-git"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 })
 
 var _ = Describe("status", func() {
@@ -117,11 +117,11 @@ Needs attention:
 		missing := atlhyper(ctx, "status", "s-fine", "s-none")
 		Expect(missing.code).To(Equal(ExitFailure))
 		Expect(missing.errOut).To(ContainSubstring(`managedcluster "s-none" does not exist`))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("says that there is nothing yet", func(ctx SpecContext) {
 		Expect(atlhyper(ctx, "status", "--exit-code").out).To(HavePrefix("The fleet has no clusters."))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("completes names of clusters", func(ctx SpecContext) {
 		createCluster(ctx, "c-one", nil)
@@ -129,7 +129,7 @@ Needs attention:
 		Expect(atlhyper(ctx, "__complete", "status", "c-one", "").out).To(HavePrefix("c-two\n:4"))
 		Expect(atlhyper(ctx, "__complete", "join", "c-one", "").out).To(HavePrefix(":4"))
 		Expect(atlhyper(ctx, "__complete", "join", "x", "--context", "").out).To(HavePrefix("hub\n:4"))
-	}, SpecTimeout(time.Minute))
+	}, SpecTimeout(3*time.Minute))
 
 	It("follows changes, also across an outage of the API server", func(ctx SpecContext) {
 		createCluster(ctx, "w-one", nil)

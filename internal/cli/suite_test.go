@@ -31,7 +31,7 @@ import (
 
 func TestCommands(t *testing.T) {
 	RegisterFailHandler(Fail)
-	SetDefaultEventuallyTimeout(20 * time.Second)
+	SetDefaultEventuallyTimeout(40 * time.Second)
 	RunSpecs(t, "kubectl atlhyper")
 }
 
@@ -58,7 +58,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(err).NotTo(HaveOccurred())
 	memberClient, err = client.New(memberPlane.Config(), client.Options{Scheme: testScheme})
 	Expect(err).NotTo(HaveOccurred())
-}, NodeTimeout(3*time.Minute))
+}, NodeTimeout(5*time.Minute))
 
 func startControlPlane(ctx context.Context, name string) *controlplane.ControlPlane {
 	GinkgoHelper()

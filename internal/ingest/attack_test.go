@@ -216,6 +216,9 @@ func (h *harness) dial() *tls.Conn {
 	h.tb.Helper()
 	dialer := tls.Dialer{Config: h.tlsConfig()}
 	conn, err := dialer.DialContext(h.tb.Context(), "tcp", h.addr)
+	for n := 1; n < attempts && err != nil; n++ { // the server does not wait for ever, and so not for a machine that stalls
+		conn, err = dialer.DialContext(h.tb.Context(), "tcp", h.addr)
+	}
 	h.must(err)
 	h.tb.Cleanup(func() { _ = conn.Close() })
 	secure, _ := conn.(*tls.Conn)

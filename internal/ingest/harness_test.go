@@ -127,7 +127,7 @@ func (h *harness) end() {
 	case err := <-h.done:
 		h.must(err)
 		h.done <- nil
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		h.tb.Error("the server did not end")
 	}
 }
@@ -311,7 +311,7 @@ func (h *harness) metric(name string, labels ...string) float64 {
 // eventually waits until a condition holds.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {

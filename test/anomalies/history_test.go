@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -85,14 +86,91 @@ func sentences(rows []history.Anomaly) []string {
 	return said
 }
 
-// soon waits until history tells something, for a second at most after the API server
-// has answered.
-func (r recorded) soon(ctx context.Context, namespace, sentence string) {
+// tells waits until history tells something, and returns how long that was after the
+// API server has answered.
+func (r recorded) tells(ctx context.Context, namespace, sentence string) time.Duration {
 	GinkgoHelper()
 	answered := time.Now()
-	Eventually(r.told).WithArguments(ctx, namespace).WithTimeout(time.Second).Should(ContainElement(sentence))
-	AddReportEntry(sentence+" after", time.Since(answered).Round(time.Millisecond).String())
+	Eventually(r.told).WithArguments(ctx, namespace).Should(ContainElement(sentence))
+	took := time.Since(answered)
+	AddReportEntry(sentence+" after", took.Round(time.Millisecond).String())
+	return took
 }
+
+// soon is how long after something happened history has it at most.
+const soon = time.Second
+
+// expectSoon tries something in a new namespace and expects that it does not take too
+// long. A machine may stall, so once in a few times is enough; something that is too
+// slow is too slow each time.
+func expectSoon(ctx context.Context, name string, try func(ns string) time.Duration) {
+	GinkgoHelper()
+	var took []time.Duration
+	for _, suffix := range []string{"", "-again", "-once-more"} {
+		took = append(took, try(newNamespace(ctx, name+suffix)))
+		if took[len(took)-1] < soon {
+			return
+		}
+	}
+	Expect(took).To(ContainElement(BeNumerically("<", soon)))
+}
+
+// sighting is a transition, and how long after it was told history had it.
+type sighting struct {
+	history.Anomaly
+
+	after time.Duration
+}
+
+// await looks out for a transition, such as "raised PodOOMKilled", until the specs are
+// over: it has to be seen when it comes, whatever the specs do then.
+func (r recorded) await(ctx context.Context, namespace, sentence string) <-chan sighting {
+	awaiting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	seen := make(chan sighting, 1)
+	var owned sync.WaitGroup
+	owned.Go(func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			rows, err := r.transitions(awaiting, namespace) // a history that does not answer is asked again
+			at := slices.IndexFunc(rows, func(row history.Anomaly) bool { return fmt.Sprintf("%s %s", row.State, row.Rule) == sentence })
+			if err == nil && at >= 0 {
+				seen <- sighting{rows[at], time.Since(rows[at].At).Round(time.Millisecond)}
+				return
+			}
+			select {
+			case <-awaiting.Done():
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	DeferCleanup(func() { stop(); owned.Wait() })
+	return seen
+}
+
+// timed are the rules that tell something a minute after it has happened, whatever
+// happens then.
+var timed = []string{"PodCrashLoopBackOff", "NodeLeaseStale"}
+
+func atOnce(rows []history.Anomaly) []history.Anomaly {
+	return slices.DeleteFunc(rows, func(row history.Anomaly) bool { return slices.Contains(timed, row.Rule) })
+}
+
+// toldAtOnce returns what was told of rules that wait for nothing.
+func (r recorded) toldAtOnce(ctx context.Context) ([]string, error) {
+	rows, err := r.transitions(ctx)
+	return sentences(atOnce(rows)), err
+}
+
+// openAtOnce returns what is open of rules that wait for nothing.
+func (r recorded) openAtOnce(ctx context.Context) ([]history.Anomaly, error) {
+	rows, err := r.open(ctx)
+	return atOnce(rows), err
+}
+
+// span is from when something was said until it was certainly heard.
+type span struct{ from, to time.Time }
 
 // known waits until history has an object of the member: by then the rules have been
 // shown it as well.

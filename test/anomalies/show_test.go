@@ -70,7 +70,7 @@ func expectShown(ctx context.Context, past recorded, replicas int) {
 			`CLUSTER +SEVERITY +STATE +RULE +OBJECT +COUNT +SINCE +REASON\n`),
 		MatchRegexp(`(?m)^alpha +warning +Open +PodInvalidImageName +Deployment front/page +%d +\d+s +InvalidImageName$`, replicas),
 		MatchRegexp(`(?m)^alpha +warning +Open +PodOOMKilled +Pod oom-killed/web +1 +\d+s +OOMKilled$`),
-		MatchRegexp(`(?m)^alpha +info +Open +NodeLeaseStale +Node silent +1 +\S+ +LeaseExpired$`),
+		MatchRegexp(`(?m)^alpha +info +Open +NodeLeaseStale +Node mute +1 +\S+ +LeaseExpired$`),
 		Not(ContainSubstring("recovery/")),
 	))
 
@@ -81,8 +81,8 @@ func expectShown(ctx context.Context, past recorded, replicas int) {
 	Expect(hubHistory(ctx, "anomalies", "--namespace=oom-killed,shop,crash-loop,recovery")).To(And(
 		MatchRegexp(`^SINCE +AGE +(CLUSTER +)?SEVERITY +STATE +RULE +OBJECT +CONTAINER +NODE +COUNT +MESSAGE\n`),
 		MatchRegexp(`(?m)^\S+ +\d+s? +.*warning +raised +PodOOMKilled +Pod oom-killed/web +web +node-1 +1 +Container web ended with OOMKilled`),
-		MatchRegexp(`(?m)^\S+ +\d+s? +.*warning +pending +PodCrashLoopBackOff +Pod shop/web-\S+ +web +node-1 +1 +Container web of pod`),
-		MatchRegexp(`(?m)^\S+ +\d+s? +.*warning +pending +PodCrashLoopBackOff +Pod crash-loop/web +web +node-1 +1 +`),
+		MatchRegexp(`(?m)^\S+ +\d+s? +.*warning +(pending|raised) +PodCrashLoopBackOff +Pod shop/web-\S+ +web +node-1 +\d+ +Container web of pod`),
+		MatchRegexp(`(?m)^\S+ +\d+s? +.*warning +(pending|raised) +PodCrashLoopBackOff +Pod crash-loop/web +web +node-1 +1 +`),
 		Not(ContainSubstring("recovery/")),
 	))
 	Expect(hubHistory(ctx, "anomalies", "--transitions", "--namespace=recovery")).To(MatchRegexp(

@@ -32,7 +32,7 @@ import (
 const (
 	memberName = "alpha"
 
-	stopTimeout = 20 * time.Second
+	stopTimeout = time.Minute
 )
 
 var (
@@ -89,7 +89,7 @@ spec:
 	startAgent(ctx)
 	DeferCleanup(func() error { return agent.Stop(stopTimeout) })
 	Eventually(condition).WithArguments(ctx, v1alpha1.ClusterConditionMetricsFlowing).WithTimeout(time.Minute).Should(Equal(metav1.ConditionTrue))
-}, NodeTimeout(5*time.Minute))
+}, NodeTimeout(10*time.Minute))
 
 // startControlPlanes starts that of the hub and that of the member, side by side.
 func startControlPlanes(ctx context.Context, programs fleet.Programs, dir string) {

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	waitTimeout  = 30 * time.Second
+	waitTimeout  = time.Minute
 	mergePatch   = "application/merge-patch+json"
 	applyPatch   = "application/apply-patch+yaml"
 	jsonDocument = "application/json"

@@ -41,11 +41,11 @@ func TestTwoAgentsWithOneIdentity(t *testing.T) {
 				configs[i].SplitBytes = 1 << 20 // epochs as rare as they are
 			}
 			agents := []*life{l.startShipper(configs[0]), l.startShipper(configs[1])}
-			eventually(t, time.Minute, "both have said something", func() bool {
+			eventually(t, 3*time.Minute, "both have said something", func() bool {
 				return min(l.status(agents[0]).Answers["stored"], l.status(agents[1]).Answers["stored"]) > 100
 			})
 			l.must(l.network.Settle(t.Context()))
-			l.drain(time.Minute, agents...)
+			l.drain(agents...)
 			// Both may begin an epoch in the same millisecond, and then contest it.
 			t.Logf("%d contradictions", l.mismatches(hub))
 			l.stop(append(agents, hub)...)
@@ -72,12 +72,12 @@ func TestCopiedSpool(t *testing.T) {
 				l.must(plantEpochs(configs[i].Spool, time.Now().Add(time.Hour).Truncate(time.Hour)))
 				agents = append(agents, l.startShipper(configs[i]))
 			}
-			eventually(t, time.Minute, "the hub has noticed", func() bool { return l.mismatches(hub) >= 3 })
+			eventually(t, 3*time.Minute, "the hub has noticed", func() bool { return l.mismatches(hub) >= 3 })
 			for i, agent := range agents {
 				answers := l.status(agent).Answers
 				t.Logf("agent %s: %v", configs[i].Source.Name, answers)
 			}
-			l.drain(2*time.Minute, agents...)
+			l.drain(agents...)
 			t.Logf("%d contradictions", l.mismatches(hub))
 			l.stop(append(agents, hub)...)
 			t.Log(l.check(invariant.Rules{Contested: true}, configs...))

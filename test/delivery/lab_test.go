@@ -140,8 +140,9 @@ func (l *lab) status(agent *life) actor.Status {
 }
 
 // drain has agents append a last list and waits until the hub has everything.
-func (l *lab) drain(within time.Duration, agents ...*life) {
+func (l *lab) drain(agents ...*life) {
 	l.Helper()
+	const within = 3 * time.Minute
 	for _, agent := range agents {
 		if _, err := ask[any](l.Context(), agent, "/seal"); err != nil {
 			l.Fatalf("%v\n%s", err, agent.Tail())
@@ -172,7 +173,7 @@ func (l *lab) stop(lives ...*life) {
 	for _, one := range lives {
 		l.network.Remove(one.Ingest)
 		stopping.Go(func() {
-			if err := one.Stop(20 * time.Second); err != nil {
+			if err := one.Stop(time.Minute); err != nil {
 				l.Errorf("%v\n%s", err, one.Tail())
 			}
 		})
@@ -218,7 +219,7 @@ func (l *lab) judge(agents []invariant.Agent, rules invariant.Rules) *invariant.
 // finish runs the maintenance until nothing is left to do. What a killed hub was doing
 // may be in the way for a moment.
 func finish(ctx context.Context, s history.Maintainer, now time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -44,8 +44,8 @@ func TestMigrationIsKilled(t *testing.T) {
 				if name == "postgres" {
 					hubs = append(hubs, l.startReceiver(1))
 				}
-				eventually(t, time.Minute, "the agent has said something", func() bool { return l.status(agent).Answers["stored"] > 10 })
-				l.drain(time.Minute, agent)
+				eventually(t, 3*time.Minute, "the agent has said something", func() bool { return l.status(agent).Answers["stored"] > 10 })
+				l.drain(agent)
 				l.stop(append(hubs, agent)...)
 				if report := l.check(invariant.Rules{}, config); report.Taken < 20 {
 					t.Error(report)

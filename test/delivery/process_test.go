@@ -69,7 +69,7 @@ func launch(program, dir, role string, config any, site string) (*life, error) {
 
 // wait waits for the file that a process writes when it works.
 func (l *life) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(3 * time.Millisecond)
 	defer tick.Stop()
@@ -115,7 +115,7 @@ func (l *life) said(what string) (sites []string) {
 
 // ask asks a process and reads its answer.
 func ask[T any](ctx context.Context, l *life, path string) (out T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Control+path, http.NoBody)
 	if err != nil {

@@ -19,8 +19,8 @@ func TestNothingHappens(t *testing.T) {
 			l := newLab(t, dsn(t), newSeed(t))
 			config := l.shipper(busy("a", time.Now()))
 			agent, hub := l.start(config)
-			eventually(t, time.Minute, "the agent has said something", func() bool { return l.status(agent).Answers["stored"] > 50 })
-			l.drain(time.Minute, agent)
+			eventually(t, 3*time.Minute, "the agent has said something", func() bool { return l.status(agent).Answers["stored"] > 50 })
+			l.drain(agent)
 			l.stop(agent, hub)
 			report := l.check(invariant.Rules{}, config)
 			if report.Taken < 100 || report.Doubtful > 0 || report.Refused > 0 {

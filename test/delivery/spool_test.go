@@ -32,7 +32,7 @@ func TestDamagedSpool(t *testing.T) {
 	for round := range rounds {
 		l.network.Away(true)
 		agent := l.startShipper(config)
-		eventually(t, time.Minute, "the agent has a backlog", func() bool { return l.status(agent).Backlog > 300 })
+		eventually(t, 3*time.Minute, "the agent has a backlog", func() bool { return l.status(agent).Backlog > 300 })
 		if round%2 == 0 {
 			l.kill(agent)
 		} else {
@@ -41,7 +41,7 @@ func TestDamagedSpool(t *testing.T) {
 		l.must(harm(config.Spool, random, harmed))
 		l.network.Away(false)
 		agent = l.startShipper(config)
-		l.drain(time.Minute, agent)
+		l.drain(agent)
 		l.stop(agent)
 	}
 	l.stop(hub)
@@ -113,10 +113,10 @@ func TestSpoolDiskFull(t *testing.T) {
 			config.Spool, config.SegmentBytes, config.MemoryBytes, config.Most = filepath.Join(disk.dir, "spool"), 8<<10, 32<<10, 1
 			l.network.Away(true)
 			agent, hub := l.start(config)
-			eventually(t, time.Minute, "the agent has a backlog", func() bool { return l.status(agent).Backlog > 100 })
+			eventually(t, 3*time.Minute, "the agent has a backlog", func() bool { return l.status(agent).Backlog > 100 })
 			l.must(disk.fill(0))
 			var full actor.Status
-			eventually(t, time.Minute, "the agent refuses records", func() bool {
+			eventually(t, 3*time.Minute, "the agent refuses records", func() bool {
 				full = l.status(agent)
 				return full.Refused > 50
 			})
@@ -129,8 +129,8 @@ func TestSpoolDiskFull(t *testing.T) {
 			}
 			l.must(disk.empty())
 			l.network.Away(false)
-			eventually(t, time.Minute, "the disk takes records again", func() bool { return l.status(agent).Trouble == "" })
-			l.drain(time.Minute, agent)
+			eventually(t, 3*time.Minute, "the disk takes records again", func() bool { return l.status(agent).Trouble == "" })
+			l.drain(agent)
 			l.stop(agent, hub)
 			// What was in memory when the agent was killed is lost, and the next epoch says so.
 			report := l.check(invariant.Rules{Drops: true, Torn: kill}, config)

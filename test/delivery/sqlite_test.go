@@ -23,9 +23,9 @@ func TestSQLiteDiskFull(t *testing.T) {
 			l := newLab(t, "sqlite://"+filepath.Join(disk.dir, "history.db"), newSeed(t))
 			config := l.shipper(busy("a", time.Now()))
 			agent, hub := l.start(config)
-			eventually(t, time.Minute, "something is stored", func() bool { return l.status(agent).Answers["stored"] > 20 })
+			eventually(t, 3*time.Minute, "something is stored", func() bool { return l.status(agent).Answers["stored"] > 20 })
 			l.must(disk.fill(0))
-			eventually(t, time.Minute, "the agent is sent away", func() bool { return strings.Contains(l.status(agent).Problem, "StoreUnavailable") })
+			eventually(t, 3*time.Minute, "the agent is sent away", func() bool { return strings.Contains(l.status(agent).Problem, "StoreUnavailable") })
 			seen, err := ask[actor.Seen](t.Context(), hub, "/status")
 			l.must(err)
 			if log := contents(filepath.Join(l.dir, "hub-0", "log")); !strings.Contains(log, "DiskFull") {
@@ -38,8 +38,8 @@ func TestSQLiteDiskFull(t *testing.T) {
 				l.must(disk.empty())
 			}
 			stored := l.status(agent).Answers["stored"]
-			eventually(t, time.Minute, "it goes on", func() bool { return l.status(agent).Answers["stored"] > stored+5 })
-			l.drain(time.Minute, agent)
+			eventually(t, 3*time.Minute, "it goes on", func() bool { return l.status(agent).Answers["stored"] > stored+5 })
+			l.drain(agent)
 			l.stop(agent, hub)
 			t.Log(l.check(invariant.Rules{}, config))
 		})
@@ -54,13 +54,13 @@ func TestSQLiteReadOnly(t *testing.T) {
 	l := newLab(t, "sqlite://"+filepath.Join(disk.dir, "history.db"), newSeed(t))
 	config := l.shipper(busy("a", time.Now()))
 	agent, hub := l.start(config)
-	eventually(t, time.Minute, "something is stored", func() bool { return l.status(agent).Answers["stored"] > 20 })
+	eventually(t, 3*time.Minute, "something is stored", func() bool { return l.status(agent).Answers["stored"] > 20 })
 	l.kill(hub)
 	l.must(disk.readOnly(true))
 	hub = l.startWaiting(func() error { return disk.readOnly(false) })
 	stored := l.status(agent).Answers["stored"]
-	eventually(t, time.Minute, "it goes on", func() bool { return l.status(agent).Answers["stored"] > stored+5 })
-	l.drain(time.Minute, agent)
+	eventually(t, 3*time.Minute, "it goes on", func() bool { return l.status(agent).Answers["stored"] > stored+5 })
+	l.drain(agent)
 	l.stop(agent, hub)
 	t.Log(l.check(invariant.Rules{}, config))
 }
@@ -73,7 +73,7 @@ func (l *lab) startWaiting(repair func() error) *life {
 	hub, err := launch(l.program, dir, "receiver", config, "")
 	l.must(err)
 	l.Cleanup(hub.Kill)
-	eventually(l.T, time.Minute, "the hub says that it waits, or works", func() bool {
+	eventually(l.T, 3*time.Minute, "the hub says that it waits, or works", func() bool {
 		return strings.Contains(hub.Tail(), "Waiting for the history") || contents(hub.ready) != ""
 	})
 	l.must(repair())

@@ -87,7 +87,7 @@ func (w *walk) finish() {
 	// Only a spool that is too small drops, and only one that is not has much to deliver.
 	for i, small := range []bool{true, false} {
 		if !w.finished(small) && !w.Failed() {
-			w.stage(1<<20+uint64(i), time.Minute, small)
+			w.stage(1<<20+uint64(i), 3*time.Minute, small)
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (w *walk) stage(number uint64, lasts time.Duration, small bool) {
 	last := []*life{w.startReceiver(0)}
 	w.must(w.network.Settle(w.Context()))
 	last = append(last, w.startShipper(w.agent)) // whose spool has room
-	w.drain(time.Minute, last[1])
+	w.drain(last[1])
 	w.stop(last...)
 	// What was dropped once stays in gaps.
 	w.dropped = w.dropped || small
@@ -217,7 +217,7 @@ func (w *walk) end(ctx context.Context, one *life, random *rand.Rand, site strin
 
 // endInOrder asks a process to end, which may end at its site instead.
 func (*walk) endInOrder(one *life) error {
-	if err := one.Stop(20 * time.Second); err != nil {
+	if err := one.Stop(time.Minute); err != nil {
 		return fmt.Errorf("ending a process in order: %w", err)
 	}
 	return nil

@@ -36,7 +36,7 @@ const (
 	// slack is what noticing may cost on a busy machine with 2 cores.
 	slack = 10 * time.Second
 
-	stopTimeout = 20 * time.Second
+	stopTimeout = time.Minute
 )
 
 var (
@@ -110,7 +110,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 		DeferCleanup(func() error { return m.agent.Stop(stopTimeout) })
 	}
 	expectAllAvailable(ctx)
-}, NodeTimeout(5*time.Minute))
+}, NodeTimeout(10*time.Minute))
 
 func managedCluster(name string) string {
 	return fmt.Sprintf(`apiVersion: atlhyper.io/v1alpha1

@@ -90,7 +90,7 @@ func (s *Server) signal(sig syscall.Signal) error {
 
 // Start starts a server that was crashed or stopped, at its old address.
 func (s *Server) Start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -127,7 +127,7 @@ func (s *Server) Stop() error {
 	if err := s.process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping the database server: %w", err)
 	}
-	return s.process.Stop(20 * time.Second)
+	return s.process.Stop(time.Minute)
 }
 
 // Close stops the server and removes its folder.

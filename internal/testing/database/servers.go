@@ -69,7 +69,7 @@ func connectPostgres(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	defer tick.Stop()
 	for tries := 0; ; tries++ {
 		conn, err := pgx.Connect(ctx, dsn)
-		if err == nil || tries == 200 {
+		if err == nil || tries == 1200 {
 			return conn, err
 		}
 		select {

@@ -21,7 +21,7 @@ func (m Member) InstallCollectors(ctx context.Context) error {
 		return err
 	}
 	// The tokens of pods say which node they are of.
-	_, err := m.Kubectl(ctx, "rollout", "status", "daemonset/"+v1alpha1.MemberCollector, "--namespace="+v1alpha1.MemberNodesNamespace, "--timeout=60s")
+	_, err := m.Kubectl(ctx, "rollout", "status", "daemonset/"+v1alpha1.MemberCollector, "--namespace="+v1alpha1.MemberNodesNamespace, "--timeout=2m")
 	return err
 }
 
@@ -63,7 +63,7 @@ func (m Member) StartCollector(ctx context.Context, node, pod string, args ...st
 		return nil, err
 	}
 	if _, err := m.Kubectl(ctx, "wait", "--for=jsonpath={.data.ca\\.crt}", "configmap/"+v1alpha1.MemberNodesCA,
-		"--namespace="+v1alpha1.MemberNodesNamespace, "--timeout=30s"); err != nil {
+		"--namespace="+v1alpha1.MemberNodesNamespace, "--timeout=2m"); err != nil {
 		return nil, err
 	}
 	ca, err := m.Kubectl(ctx, "get", "configmap", v1alpha1.MemberNodesCA, "--namespace="+v1alpha1.MemberNodesNamespace, "--output=jsonpath={.data.ca\\.crt}")

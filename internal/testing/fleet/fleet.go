@@ -183,7 +183,7 @@ func (h Hub) Install(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := h.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"); err != nil {
+	if _, err := h.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=2m"); err != nil {
 		return err
 	}
 	// What users install in one go has to be accepted as a whole, Deployment included.

@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = time.Minute
 	stopGrace    = 5 * time.Second
 )
 
