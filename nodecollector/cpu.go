@@ -132,7 +132,12 @@ type CPUUsage struct {
 // false when they say nothing: a counter began anew, or too much or too little was
 // counted.
 func cpuUsage(prev, cur CPUTimes, expected float64) (u CPUUsage, ok bool) {
-	if cur.Idle < prev.Idle && prev.Idle-cur.Idle >= hotplugTicks {
+	return usageOfTicks(prev, cur, expected, hotplugTicks)
+}
+
+// usageOfTicks is cpuUsage for ticks of any length, 3 s of which are hotplug.
+func usageOfTicks(prev, cur CPUTimes, expected float64, hotplug uint64) (u CPUUsage, ok bool) {
+	if cur.Idle < prev.Idle && prev.Idle-cur.Idle >= hotplug {
 		return CPUUsage{}, false
 	}
 	var d struct{ user, nice, system, irq, softIRQ, steal, guest, guestNice float64 }

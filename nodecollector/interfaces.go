@@ -130,7 +130,8 @@ func (t *linkTable) due(p *prober, list []Interface, probes []*probe) []*probe {
 	if !p.ready(&t.probe) {
 		return probes
 	}
-	t.request = t.request[:0]
+	// What came too late for its round is asked for again.
+	t.request, t.results = t.request[:0], t.results[:0]
 	for i := range list {
 		if l := t.links[list[i].Name]; l != nil && (l.wanted || t.readings%rareEvery == 0) {
 			t.request = append(t.request, l.name)
@@ -139,7 +140,6 @@ func (t *linkTable) due(p *prober, list []Interface, probes []*probe) []*probe {
 	if len(t.request) == 0 {
 		return probes
 	}
-	t.results = t.results[:0]
 	return append(probes, &t.probe)
 }
 

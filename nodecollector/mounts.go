@@ -179,6 +179,7 @@ func (t *mountTable) update(raw []byte, root string) {
 			continue
 		}
 		w := &watched{choice: c}
+		w.remote = isRemote(c.Type)
 		path := filepath.Join(t.root, c.Point)
 		w.call = func() {
 			w.waiting = false
@@ -194,7 +195,7 @@ func (t *mountTable) due(p *prober, probes []*probe) []*probe {
 		return probes
 	}
 	for _, w := range t.watched {
-		if w.asked && t.rounds%remoteEvery != 0 && isRemote(w.Type) || !p.ready(&w.probe) {
+		if w.asked && t.rounds%remoteEvery != 0 && w.remote || !p.ready(&w.probe) {
 			continue
 		}
 		w.asked, w.waiting = true, true

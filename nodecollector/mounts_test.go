@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -248,28 +247,6 @@ func TestCollectEndsWithItsContext(t *testing.T) {
 		h.release("/hung")
 		s := collect(t, c, began.Add(15*time.Second))
 		checkNoRates(t, &s) // what was cut short is no baseline
-	})
-}
-
-// A sensor whose driver hangs costs its own values only.
-func TestProbesThatHangAreNotCalledTwice(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p prober
-		var calls atomic.Int32
-		release := make(chan struct{})
-		hung := &probe{call: func() { calls.Add(1); <-release }}
-		quick := &probe{call: func() {}}
-		for range 5 {
-			p.run(t.Context(), []*probe{hung, quick}, time.Second)
-			if p.ready(hung) || !p.ready(quick) {
-				t.Fatal("the hung probe is ready or the quick one is not")
-			}
-		}
-		close(release)
-		synctest.Wait()
-		if !p.ready(hung) || calls.Load() != 1 || p.stuck != 0 {
-			t.Errorf("after its return: ready %v, %d calls, %d stuck", p.ready(hung), calls.Load(), p.stuck)
-		}
 	})
 }
 

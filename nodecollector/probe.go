@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// mostProbes is how many calls that may never return are outstanding at most.
-const mostProbes = 8
+// How many calls that may never return are outstanding at most, by what is known of
+// them. Those that may well hang leave room for those that have no reason to, and
+// these for what is known to answer.
+const (
+	mostProbes         = 8
+	mostUntriedProbes  = 7
+	mostDoubtfulProbes = 6
+)
 
 // probe is a call that may never return: to a filesystem whose server is gone, to
 // a driver whose device is. There is never a second call while one is outstanding,
@@ -22,19 +28,35 @@ type probe struct {
 	// prober, but may leave results in fields that are read when the probe is not
 	// outstanding.
 	call func()
-	// outstanding is guarded by the prober's lock.
-	outstanding bool
+	// remote is true for a call that waits for another machine.
+	remote bool
+	// The lock of the prober guards what follows: whether the probe is outstanding,
+	// and whether it ever answered in time, and ever did not.
+	outstanding, answered, hung bool
+}
+
+// most is how many may be outstanding with the probe among them.
+func (q *probe) most() int {
+	switch {
+	case q.remote || q.hung:
+		return mostDoubtfulProbes
+	case q.answered:
+		return mostProbes
+	default:
+		return mostUntriedProbes
+	}
 }
 
 // prober runs probes.
 type prober struct {
 	mu sync.Mutex
-	// stuck is how many probes outlived their round.
-	stuck int
+	// outstanding is how many probes are, of this round and those before.
+	outstanding int
 }
 
 // round is one run of probes.
 type round struct {
+	// queue has those first that may go when others may not.
 	queue []*probe
 	next  int
 	// over is set when nobody waits any longer.
@@ -46,25 +68,24 @@ type round struct {
 	closed bool
 }
 
-func (r *round) settle() {
-	if !r.closed && r.running == 0 && r.next >= len(r.queue) {
-		r.closed = true
-		close(r.done)
-	}
-}
-
 // run calls probes that are not outstanding, several at a time, and returns when
 // all have returned, when the deadline is over, or with ctx. Afterwards the results
-// of a probe may be read when ready says so.
+// of a probe may be read when ready says so. A probe may have had no turn: too many
+// others did not return.
 func (p *prober) run(ctx context.Context, probes []*probe, deadline time.Duration) {
-	r := &round{done: make(chan struct{})}
+	r := &round{done: make(chan struct{}), queue: make([]*probe, 0, len(probes))}
 	p.mu.Lock()
-	for _, q := range probes {
-		if !q.outstanding {
-			r.queue = append(r.queue, q)
+	for _, most := range [...]int{mostProbes, mostUntriedProbes, mostDoubtfulProbes} {
+		for _, q := range probes {
+			if !q.outstanding && q.most() == most {
+				r.queue = append(r.queue, q)
+			}
 		}
 	}
-	workers := min(mostProbes-p.stuck, len(r.queue))
+	workers := 0
+	if len(r.queue) > 0 {
+		workers = min(r.queue[0].most()-p.outstanding, len(r.queue))
+	}
 	for range workers {
 		go p.work(r)
 	}
@@ -75,36 +96,44 @@ func (p *prober) run(ctx context.Context, probes []*probe, deadline time.Duratio
 
 	timer := time.NewTimer(deadline)
 	defer timer.Stop()
+	hung := false
 	select {
 	case <-r.done:
 	case <-timer.C:
+		hung = true
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.over = true
-	p.stuck += r.running
+	for _, q := range r.queue[:r.next] {
+		q.hung = q.hung || hung && q.outstanding
+	}
 }
 
-// work calls one probe after the other until none is left or the round is over.
+// work calls one probe after the other until none may go or the round is over.
 func (p *prober) work(r *round) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for !r.over && r.next < len(r.queue) {
+	for !r.over && r.next < len(r.queue) && p.outstanding < r.queue[r.next].most() {
 		q := r.queue[r.next]
 		r.next++
 		r.running++
+		p.outstanding++
 		q.outstanding = true
 		p.mu.Unlock()
 		q.call()
 		p.mu.Lock()
 		q.outstanding = false
+		q.answered = q.answered || !r.over
+		p.outstanding--
 		r.running--
-		if r.over {
-			p.stuck--
-		}
 	}
-	r.settle()
+	// The others that are running take what is left.
+	if !r.closed && r.running == 0 {
+		r.closed = true
+		close(r.done)
+	}
 }
 
 // ready says whether a probe is not outstanding, so that its results may be read.

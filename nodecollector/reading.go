@@ -222,9 +222,10 @@ func (r *reader) readMounts() {
 
 // probe asks whatever may not answer, and takes what did.
 func (r *reader) probe(ctx context.Context, c *Counters) {
-	r.probes = r.mounts.due(&r.prober, r.probes[:0])
-	r.probes = r.sensors.due(&r.prober, r.probes)
+	// Filesystems are most likely to hang, and come last.
+	r.probes = r.sensors.due(&r.prober, r.probes[:0])
 	r.probes = r.links.due(&r.prober, c.Network.List, r.probes)
+	r.probes = r.mounts.due(&r.prober, r.probes)
 	r.prober.run(ctx, r.probes, r.options.ProbeTimeout)
 	r.links.complete(&r.prober, c.Network.List, &r.buffer)
 	c.Filesystems = r.mounts.filesystems(&r.prober, c.Filesystems[:0])

@@ -4,8 +4,11 @@
 package nodecollector
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,17 +17,37 @@ import (
 // else has nothing for it.
 var families = []func(in *input, out fields){
 	cpuFamily, coreFamily, memoryFamily, diskFamily, networkFamily, pressureFamily,
-	spaceFamily, mountFamily, rateFamily, temperatureFamily, loadFamily, shareFamily,
+	spaceFamily, mountFamily, temperatureFamily, loadFamily, shareFamily,
+}
+
+// absent says which results there can be: those that nothing is added for have no
+// value.
+func (f fields) absent(names ...string) {
+	for _, name := range names {
+		if _, ok := f[name]; !ok {
+			f[name] = nil
+		}
+	}
+}
+
+// add adds results that have a value when ok is true.
+func (f fields) add(ok bool, results map[string]float64) {
+	for name, v := range results {
+		f.absent(name)
+		if ok {
+			f[name] = v
+		}
+	}
 }
 
 // verdict adds what a vector says of a sample as a whole: whether there is one,
 // and that the next one is measured from the later moment, whatever came of this.
-func verdict(out fields, sample, next bool) {
-	out["sample"] = nil
+func (f fields) verdict(sample, next bool) {
+	f.absent("sample")
 	if sample {
-		out["sample"] = true
+		f["sample"] = true
 	}
-	out["baselineReplaced"] = next
+	f["baselineReplaced"] = next
 }
 
 func cpuFamily(in *input, out fields) {
@@ -36,12 +59,9 @@ func cpuFamily(in *input, out fields) {
 	if len(found) == 0 {
 		return
 	}
-	if hz, ok := in.number("userHZ"); ok && hz != UserHZ {
-		in.fail("a userHZ of %g is none that Go's platforms have", hz)
-	}
-	cores, ok := in.number("cores", "cpus")
+	hz, ok := in.number("userHZ")
 	if !ok {
-		cores = 1
+		hz = UserHZ
 	}
 	moment := func(m int) CPUTimes {
 		line := fmt.Sprintf("cpu  %d %d %d %d %d %d %d %d %d %d\n", user[m], nice[m], system[m], idle[m], iowait[m],
@@ -52,26 +72,29 @@ func cpuFamily(in *input, out fields) {
 		}
 		return s.Total
 	}
+	seconds, given, passed := in.elapsed()
+	expected := 0.0 // unknown
+	if cores, ok := in.number("cores", "cpus"); ok && given {
+		expected = seconds * hz * cores
+	}
+	usage := func(prev, cur CPUTimes, expected float64) (CPUUsage, bool) {
+		if hz == UserHZ {
+			return cpuUsage(prev, cur, expected)
+		}
+		return usageOfTicks(prev, cur, expected, uint64(hotplugTicks/UserHZ*hz))
+	}
 	prev, cur := moment(0), moment(1)
-	expected := in.seconds() * UserHZ * cores
-	u, ok := cpuUsage(prev, cur, expected)
-	if in.first() {
-		_, ok = between(false, 0, 1)
-	}
+	u, ok := usage(prev, cur, expected)
+	ok = ok && passed
 	later := cur
-	later.Idle += uint64(expected)
-	next, nextOK := cpuUsage(cur, later, expected)
-	verdict(out, ok, nextOK && next.Idle == 100)
-	if !ok {
-		return
-	}
-	for name, v := range map[string]float64{
+	later.Idle += usualSeconds * uint64(hz)
+	next, nextOK := usage(cur, later, usualSeconds*hz)
+	out.verdict(ok, nextOK && next.Idle == 100)
+	out.add(ok, map[string]float64{
 		"totalJiffies": u.Ticks, "usagePct": u.Usage, "usageNoStealPct": u.UsageNoSteal, "userPct": u.User, "nicePct": u.Nice,
 		"systemPct": u.System, "idlePct": u.Idle, "iowaitPct": u.IOWait, "irqPct": u.IRQ, "softirqPct": u.SoftIRQ,
 		"stealPct": u.Steal, "guestPct": u.Guest,
-	} {
-		out[name] = v
-	}
+	})
 }
 
 func coreFamily(in *input, out fields) {
@@ -83,17 +106,22 @@ func coreFamily(in *input, out fields) {
 		}
 		in.used[key] = true
 		for _, item := range list {
-			number, ok := item.(json.Number)
-			n, err := number.Int64()
-			if !ok || err != nil {
-				in.fail("%s has %v", key, item)
-			}
-			busy := 1000 + uint64(m)*15*UserHZ
-			moments[m] = append(moments[m], CoreTimes{Number: int(n), Times: CPUTimes{User: busy, Idle: 5000}})
+			in.counter(key, item, func(n uint64, negative bool) {
+				if negative || n >= 1<<16 {
+					in.fail("%s has %v", key, item)
+				}
+				busy := [...]uint64{1000, 1000 + usualSeconds*UserHZ}
+				moments[m] = append(moments[m], CoreTimes{Number: int(n & math.MaxUint16), Times: CPUTimes{User: busy[m], Idle: 5000}})
+			})
 		}
+		if len(moments[m]) != len(list) {
+			in.fail("%s has something else than numbers", key)
+		}
+		// As the kernel lists them.
+		slices.SortFunc(moments[m], func(a, b CoreTimes) int { return cmp.Compare(a.Number, b.Number) })
 	}
 	cores := []float64{}
-	coreUsage(moments[0], moments[1], in.seconds(), func(number int, usage float64) {
+	coreUsage(moments[0], moments[1], usualSeconds, func(number int, usage float64) {
 		if usage == 100 {
 			cores = append(cores, float64(number))
 		}
@@ -102,52 +130,65 @@ func coreFamily(in *input, out fields) {
 }
 
 func memoryFamily(in *input, out fields) {
-	object, ok := in.object("meminfoKB")
-	in.used["meminfoKB"] = ok
-	if !ok {
+	object, whole := in.object("meminfoKB")
+	in.used["meminfoKB"] = whole
+	if !whole {
 		object = in.fields
 	}
 	var text strings.Builder
-	var before strings.Builder // enough for a table, where the vector has no such lines
 	for name, value := range object {
 		f, known := memoryField([]byte(name))
 		if !known {
-			if ok {
+			if whole {
 				in.fail("nothing reads %s", name)
 			}
 			continue
 		}
-		in.used[name] = true
-		unit := " kB"
-		if !f.IsBytes() {
-			unit = ""
+		if value == nil {
+			in.used[name] = true // a line that is not there
+			text.WriteByte('\n')
 		}
-		fmt.Fprintf(&text, "%s: %8s%s\n", name, value, unit)
+		in.counter(name, value, func(n uint64, negative bool) {
+			if negative {
+				in.fail("%s is below 0", name)
+			}
+			unit := " kB"
+			if !f.IsBytes() {
+				unit = ""
+			}
+			fmt.Fprintf(&text, "%s: %8d%s\n", name, n, unit)
+		})
+		if !in.used[name] {
+			in.fail("%s is no number", name)
+		}
 	}
 	if text.Len() == 0 {
 		return
 	}
-	if _, ok := object["MemTotal"]; !ok {
-		before.WriteString("MemTotal: 1024 kB\n")
-	}
 	var m Memory
-	if !parseMemory([]byte(before.String()+text.String()), &m) {
-		in.fail("meminfo is not read: %s", text.String())
+	total := parseMemory([]byte(text.String()), &m)
+	if !total { // enough for a table
+		parseMemory([]byte(text.String()+"MemTotal: 1024 kB\n"), &m)
 	}
-	if u, ok := memoryUsage(&m); ok {
-		out["totalBytes"], out["availableBytes"], out["usedBytes"], out["usedPct"] = u.Total, u.Available, u.Used, u.UsedPercent
+	u, ok := memoryUsage(&m)
+	out.add(ok && total, map[string]float64{"availableBytes": u.Available, "usedBytes": u.Used, "usedPct": u.UsedPercent})
+	out.absent("availableEstimated")
+	if ok && total {
 		out["availableEstimated"] = u.Estimated
 	}
-	if v, ok := cachedBytes(&m); ok {
-		out["cachedBytes"] = v
+	out.add(total, map[string]float64{"totalBytes": m.bytes(MemTotal)})
+	cached, ok := cachedBytes(&m)
+	out.add(ok, map[string]float64{"cachedBytes": cached})
+	for name, f := range map[string]MemoryField{
+		"buffersBytes": MemBuffers, "shmemBytes": MemShmem, "freeBytes": MemFree, "dirtyBytes": MemDirty, "slabBytes": MemSlab,
+		"swapTotalBytes": MemSwapTotal,
+	} {
+		out.add(m.has(f), map[string]float64{name: m.bytes(f)})
 	}
-	out["buffersBytes"], out["shmemBytes"], out["freeBytes"] = m.bytes(MemBuffers), m.bytes(MemShmem), m.bytes(MemFree)
-	if used, percent, ok := swapUsage(&m); ok {
-		out["swapUsedBytes"], out["swapUsedPct"], out["swapTotalBytes"] = used, percent, m.bytes(MemSwapTotal)
-	}
-	if reserved, used, ok := hugepages(&m); ok {
-		out["hugepagesReservedBytes"], out["hugepagesUsedBytes"] = reserved, used
-	}
+	used, percent, ok := swapUsage(&m)
+	out.add(ok, map[string]float64{"swapUsedBytes": used, "swapUsedPct": percent})
+	reserved, used, ok := hugepages(&m)
+	out.add(ok, map[string]float64{"hugepagesReservedBytes": reserved, "hugepagesUsedBytes": used})
 }
 
 func spaceFamily(in *input, out fields) {
@@ -155,20 +196,27 @@ func spaceFamily(in *input, out fields) {
 	if !ok {
 		return
 	}
-	in.used["statfs"] = true
 	var c SpaceCounts
+	told := map[string]bool{}
 	for name, to := range map[string]*uint64{
 		"blocks": &c.Blocks, "bfree": &c.Free, "bavail": &c.Available, "bsize": &c.BlockSize, "files": &c.Files, "ffree": &c.FilesFree,
 	} {
-		*to, _ = in.uint(object, name)
+		in.counter("statfs."+name, object[name], func(n uint64, negative bool) {
+			if *to, told[name] = n, true; negative {
+				in.fail("%s is below 0", name)
+			}
+		})
 	}
 	s := space(c)
-	out["sizeBytes"], out["freeBytes"], out["availBytes"], out["usedBytes"] = s.Size, s.Free, s.Available, s.Used
-	out["usedPct"], out["availOfSizePct"] = s.UsedPercent, s.AvailablePercent
-	out["inodesUsedPct"] = nil
-	if s.HasInodes {
-		out["inodesUsedPct"] = s.InodesUsedPercent
-	}
+	has := c.Blocks > 0
+	out.add(has, map[string]float64{
+		"sizeBytes": s.Size, "freeBytes": s.Free, "availBytes": s.Available, "usedBytes": s.Used,
+		"usedPct": s.UsedPercent, "availOfSizePct": s.AvailablePercent,
+	})
+	// A filesystem of no blocks is not shown.
+	out.add(s.HasInodes && (has || !told["blocks"]), map[string]float64{
+		"inodesUsedPct": s.InodesUsedPercent, "inodes": s.Inodes, "inodesFree": s.InodesFree,
+	})
 }
 
 func mountFamily(in *input, out fields) {
@@ -206,15 +254,16 @@ func temperatureFamily(in *input, out fields) {
 	for key, name := range map[string]string{
 		"thermal_zone_temp": "zoneC", "hwmon_temp1_input": "sensorC", "hwmon_temp1_crit": "critC", "hwmon_temp1_max": "maxC",
 	} {
-		number, ok := in.fields[key].(json.Number)
-		if !ok {
+		value, told := in.value(key)
+		if !told {
 			continue
 		}
-		in.used[key] = true
-		out[name] = nil
-		if celsius, ok := parseMillidegrees([]byte(number.String() + "\n")); ok {
-			out[name] = celsius
+		out.absent("zoneC", "sensorC", "critC", "maxC")
+		if value == nil {
+			continue // no such file
 		}
+		celsius, ok := parseMillidegrees(fmt.Appendf(nil, "%v\n", value))
+		out.add(ok, map[string]float64{name: celsius})
 	}
 }
 
@@ -226,31 +275,45 @@ func loadFamily(in *input, out fields) {
 	in.number("load5")
 	in.number("load15")
 	cores, _ := in.number("cores", "cpus")
-	l := parseLoad(fmt.Appendf(nil, "%.2f 0.00 0.00 1/100 1234\n", load))
-	if v, ok := loadPerCore(l.Load1, int(cores)); ok {
-		out["load1PerCore"], out["loadPerCore"], out["perCore"] = v, v, v
-	}
-	out["load1"] = l.Load1
+	l := parseLoad([]byte(strconv.FormatFloat(load, 'f', -1, 64) + " 0.00 0.00 1/100 1234\n"))
+	v, ok := loadPerCore(l.Load1, int(cores))
+	out.add(ok, map[string]float64{"load1PerCore": v, "loadPerCore": v, "perCore": v})
+	out.add(l.Known, map[string]float64{"load1": l.Load1})
 }
 
+// shareFamily is about file handles, connections and threads: what is in use, by
+// how much there may be.
 func shareFamily(in *input, out fields) {
 	var s Share
-	if text, ok := in.fields["fileNr"].(string); ok {
+	text, handles := in.fields["fileNr"].(string)
+	if handles {
 		in.used["fileNr"] = true
 		s = parseFileHandles([]byte(text))
 	}
-	if text, ok := in.fields["nfConntrack"].(string); ok {
+	text, connections := in.fields["nfConntrack"].(string)
+	if connections {
 		in.used["nfConntrack"] = true
 		s.Used = parseConntrack([]byte("entries  searched\n" + text + "\n"))
-		limit, ok := in.number("nfConntrackMax", "max")
-		s.Limit = Number{uint64(limit), ok}
 	}
-	if s.Used.Known {
-		out["used"], out["entries"], out["allocated"] = float64(s.Used.Value), float64(s.Used.Value), float64(s.Used.Value)
-		percent, ok := s.percent()
-		if out["usedPct"] = nil; ok {
-			out["usedPct"] = percent
-			out["ratio"] = percent / 100
+	number := func(to *Number, names ...string) (told bool) {
+		for _, name := range names {
+			value, ok := in.value(name)
+			in.counter(name, value, func(n uint64, negative bool) {
+				if *to = (Number{n, true}); negative {
+					in.fail("%s is below 0", name)
+				}
+			})
+			told = told || ok
 		}
+		return told
 	}
+	plain := number(&s.Used, "entries", "conntrackEntries", "nf_conntrack_count", "allocated", "threads")
+	if !handles && !connections && !plain {
+		return
+	}
+	number(&s.Limit, "nfConntrackMax", "max", "entriesMax", "conntrackMax", "nf_conntrack_max", "pidMax", "pid_max")
+	used := float64(s.Used.Value)
+	out.add(s.Used.Known, map[string]float64{"used": used, "entries": used, "allocated": used, "threads": used})
+	percent, ok := s.percent()
+	out.add(ok, map[string]float64{"usedPct": percent, "ratio": percent / 100})
 }

@@ -5,11 +5,22 @@ package nodecollector
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 )
 
+// anyValue says whether one of the counters that a vector gives has a value: those
+// that may be missing from a sample alone have none when has says so.
+func anyValue(found, has map[string]bool) bool {
+	return slices.ContainsFunc(slices.Collect(maps.Keys(found)), func(name string) bool {
+		value, alone := has[name]
+		return value || !alone
+	})
+}
+
 func diskFamily(in *input, out fields) {
-	var readIOs, readSectors, readTicks, writeIOs, writeSectors, writeTicks, ioTicks, weighted [2]uint64
+	var readIOs, readSectors, readTicks, writeIOs, writeSectors, writeTicks, ioTicks, weighted, inFlight [2]uint64
 	found := in.counters(map[string]*[2]uint64{
 		"readIOs": &readIOs, "readSectors": &readSectors, "readTicks": &readTicks,
 		"writeIOs": &writeIOs, "writeSectors": &writeSectors, "writeTicks": &writeTicks,
@@ -18,71 +29,89 @@ func diskFamily(in *input, out fields) {
 	if len(found) == 0 {
 		return
 	}
-	inFlight, _ := in.number("inFlight", "in_flight")
+	in.counters(map[string]*[2]uint64{"inFlight": &inFlight})
+	if n, ok := in.number("inFlight", "in_flight"); ok {
+		inFlight = [2]uint64{uint64(n), uint64(n)}
+	}
 	moment := func(m int) Disk {
 		return Disk{
 			ReadIOs: readIOs[m], ReadSectors: readSectors[m], ReadTicks: readTicks[m],
 			WriteIOs: writeIOs[m], WriteSectors: writeSectors[m], WriteTicks: writeTicks[m],
-			InFlight: uint64(inFlight), IOTicks: ioTicks[m], WeightedTicks: weighted[m],
+			InFlight: inFlight[m], IOTicks: ioTicks[m], WeightedTicks: weighted[m],
 		}
 	}
 	prev, cur := moment(0), moment(1)
-	seconds := in.seconds()
+	seconds, _, passed := in.elapsed()
 	u, ok := diskUsage(&prev, &cur, seconds)
-	if in.first() {
-		_, ok = between(false, 0, 1)
-	}
+	ok = ok && passed && anyValue(found, map[string]bool{
+		"weighted": u.HasWeighted, "readTicks": u.HasReadTicks, "writeTicks": u.HasWriteTicks,
+	})
 	later := cur
 	later.ReadIOs += 10
-	next, nextOK := diskUsage(&cur, &later, seconds)
-	// A vector about one field that went too far down has no sample of it.
-	for field, has := range map[string]bool{"weighted": u.HasWeighted, "readTicks": u.HasReadTicks, "writeTicks": u.HasWriteTicks} {
-		if len(found) == 1 && found[field] && !has {
-			ok = false
-		}
-	}
-	verdict(out, ok, nextOK && next.Reads == 10/seconds)
-	if !ok {
-		return
-	}
-	for name, v := range map[string]float64{
+	next, nextOK := diskUsage(&cur, &later, 10)
+	out.verdict(ok, nextOK && next.Reads == 1)
+	out.add(ok, map[string]float64{
 		"readBytesPerSec": u.ReadBytes, "writeBytesPerSec": u.WriteBytes, "readIOPS": u.Reads, "writeIOPS": u.Writes,
-		"utilPct": u.UtilPercent, "queueDepth": u.QueueDepth, "readAwaitMs": u.ReadAwait, "writeAwaitMs": u.WriteAwait,
-		"awaitMs": u.Await, "avgRequestBytes": u.RequestBytes,
-	} {
-		out[name] = v
-	}
-	if found["ioTicks"] {
-		out["deltaMs"], _ = increase32(prev.IOTicks, cur.IOTicks, seconds*1000*wrapSlack)
-	} else {
-		out["deltaMs"] = u.QueueDepth * seconds * 1000
+		"utilPct": u.UtilPercent, "avgRequestBytes": u.RequestBytes,
+	})
+	out.add(ok && u.HasWeighted, map[string]float64{"queueDepth": u.QueueDepth})
+	out.add(ok && u.HasReadTicks, map[string]float64{"readAwaitMs": u.ReadAwait})
+	out.add(ok && u.HasWriteTicks, map[string]float64{"writeAwaitMs": u.WriteAwait})
+	out.add(ok && u.HasReadTicks && u.HasWriteTicks, map[string]float64{"awaitMs": u.Await})
+	switch {
+	case found["ioTicks"]:
+		millis, _ := increase32(prev.IOTicks, cur.IOTicks, seconds*1000*wrapSlack)
+		out.add(ok, map[string]float64{"deltaMs": millis})
+	case found["weighted"]:
+		out.add(ok && u.HasWeighted, map[string]float64{"deltaMs": u.QueueDepth * seconds * 1000})
+	default:
+		out.absent("deltaMs")
 	}
 }
 
+// linkSpeed is the speed of a link, if the vector says anything of it.
+func linkSpeed(in *input) (bits uint64, told bool) {
+	value, told := in.value("speedMbps", "speed")
+	switch v := value.(type) {
+	case json.Number:
+		text, fraction, _ := strings.Cut(v.String(), ".")
+		if strings.Trim(fraction, "0") != "" {
+			in.fail("a speed of %s is none that the kernel writes", v)
+		}
+		bits = parseSpeed([]byte(text + "\n"))
+	case string: // EINVAL
+		bits = parseSpeed([]byte(v))
+	case nil: // no such file
+	default:
+		in.fail("the speed is %v", v)
+	}
+	return bits, told
+}
+
+// networkFamily is also about bytes of which the vector does not say which way they
+// go.
 func networkFamily(in *input, out fields) {
-	var rxBytes, rxPackets, rxErrs, rxDrops, txBytes, txPackets, txErrs, txDrops [2]uint64
+	var rxBytes, rxPackets, rxErrs, rxDrops, txBytes, txPackets, txErrs, txDrops, bytes, packets, errs, drops [2]uint64
 	found := in.counters(map[string]*[2]uint64{
 		"rxBytes": &rxBytes, "rxPackets": &rxPackets, "rxErrs": &rxErrs, "rxDrops": &rxDrops,
 		"txBytes": &txBytes, "txPackets": &txPackets, "txErrs": &txErrs, "txDrops": &txDrops,
+		"bytes": &bytes, "packets": &packets, "errs": &errs, "drops": &drops,
 	})
-	var speed uint64
-	told := false
-	for _, key := range [...]string{"speedMbps", "speed"} {
-		if text, ok := in.fields[key].(json.Number); ok {
-			in.used[key], told = true, true
-			speed = parseSpeed([]byte(text.String() + "\n"))
-		}
-		if text, ok := in.fields[key].(string); ok { // EINVAL
-			in.used[key], told = true, true
-			speed = parseSpeed([]byte(text))
-		}
-	}
+	speed, told := linkSpeed(in)
 	if !told && len(found) == 0 {
 		return
 	}
-	// A vector may give the bytes of one direction without saying which.
-	if n, ok := in.number("deltaBytes"); ok {
-		rxBytes[1] = uint64(n)
+	for name, counter := range map[string]struct{ either, receive *[2]uint64 }{
+		"Bytes": {&bytes, &rxBytes}, "Packets": {&packets, &rxPackets}, "Errs": {&errs, &rxErrs}, "Drops": {&drops, &rxDrops},
+	} {
+		if plain := strings.ToLower(name); found[plain] {
+			if found["rx"+name] {
+				in.fail("%s are given twice", plain)
+			}
+			*counter.receive = *counter.either
+			found["rx"+name] = true
+			delete(found, plain)
+		}
 	}
 	moment := func(m int) InterfaceCounters {
 		return InterfaceCounters{
@@ -90,111 +119,111 @@ func networkFamily(in *input, out fields) {
 		}
 	}
 	prev, cur := moment(0), moment(1)
-	seconds := in.seconds()
+	seconds, _, passed := in.elapsed()
 	u, ok := interfaceUsage(&prev, &cur, seconds)
-	if in.first() {
-		_, ok = between(false, 0, 1)
-	}
-	_, nextOK := interfaceUsage(&cur, &cur, seconds)
-	verdict(out, ok, nextOK)
-	if !ok {
-		return
-	}
-	for name, v := range map[string]float64{
-		"rxBytesPerSec": u.ReceiveBytes, "rxPacketsPerSec": u.ReceivePackets, "rxErrsPerSec": u.ReceiveErrors, "rxDropsPerSec": u.ReceiveDrops,
-		"txBytesPerSec": u.TransmitBytes, "txPacketsPerSec": u.TransmitPackets, "txErrsPerSec": u.TransmitErrors, "txDropsPerSec": u.TransmitDrops,
+	ok = ok && passed && (len(found) == 0 || anyValue(found, map[string]bool{
+		"rxErrs": u.HasReceiveErrors, "rxDrops": u.HasReceiveDrops, "txErrs": u.HasTransmitErrors, "txDrops": u.HasTransmitDrops,
+	}))
+	later := cur
+	later.ReceiveBytes += 10
+	next, nextOK := interfaceUsage(&cur, &later, 10)
+	out.verdict(ok, nextOK && next.ReceiveBytes == 1)
+	out.add(ok, map[string]float64{
+		"rxBytesPerSec": u.ReceiveBytes, "rxPacketsPerSec": u.ReceivePackets,
+		"txBytesPerSec": u.TransmitBytes, "txPacketsPerSec": u.TransmitPackets,
 		"bytesPerSec": max(u.ReceiveBytes, u.TransmitBytes),
-		"rxErrRatio":  each(u.ReceiveErrors, u.ReceivePackets), "rxErrsRatio": each(u.ReceiveErrors, u.ReceivePackets),
-		"rxErrRate": each(u.ReceiveErrors, u.ReceivePackets), "txErrRatio": each(u.TransmitErrors, u.TransmitPackets),
+	})
+	ratio := each(u.ReceiveErrors, u.ReceivePackets)
+	out.add(ok && u.HasReceiveErrors, map[string]float64{
+		"rxErrsPerSec": u.ReceiveErrors, "errsPerSec": u.ReceiveErrors, "rxErrRatio": ratio, "rxErrsRatio": ratio, "rxErrRate": ratio,
+	})
+	out.add(ok && u.HasTransmitErrors, map[string]float64{
+		"txErrsPerSec": u.TransmitErrors, "txErrRatio": each(u.TransmitErrors, u.TransmitPackets),
+	})
+	out.add(ok && u.HasReceiveErrors && u.HasTransmitErrors, map[string]float64{
 		"errRatio": each(u.ReceiveErrors+u.TransmitErrors, u.ReceivePackets+u.TransmitPackets),
-	} {
-		out[name] = v
-	}
+	})
+	out.add(ok && u.HasReceiveDrops, map[string]float64{"rxDropsPerSec": u.ReceiveDrops})
+	out.add(ok && u.HasTransmitDrops, map[string]float64{"txDropsPerSec": u.TransmitDrops})
 	for name, bytes := range map[string]float64{
 		"rxUtilPct": u.ReceiveBytes, "txUtilPct": u.TransmitBytes, "utilPct": max(u.ReceiveBytes, u.TransmitBytes),
 	} {
-		out[name] = nil
-		if v, ok := linkPercent(bytes, speed); ok {
-			out[name] = v
-		}
+		v, known := linkPercent(bytes, speed)
+		out.add(ok && known, map[string]float64{name: v})
 	}
+}
+
+// pressureNames are the ways to call a total of stalled time.
+var pressureNames = map[string][]string{
+	"some": {"some", "someUs", "someTotal", "someTotalUs", "someUsec", "someMicros"},
+	"full": {"full", "fullUs", "fullTotal", "fullTotalUs", "fullUsec", "fullMicros"},
+	// Of either kind.
+	"": {"total", "totalUs", "totalUsec", "us", "usec", "micros", "psi", "psiUs", "psiTotal", "psiTotalUs", "stallUs", "stalledUs"},
 }
 
 func pressureFamily(in *input, out fields) {
-	var total, some, full [2]uint64
-	found := map[string]bool{}
-	for _, suffix := range [...]string{"", "Us", "Total", "TotalUs", "Usec", "Micros"} {
-		names := map[string]*[2]uint64{"some" + suffix: &some, "full" + suffix: &full, "psi" + suffix: &total}
-		if strings.Contains(suffix, "Total") {
-			names[strings.ToLower(suffix[:1])+suffix[1:]] = &total
+	totals := map[string][2]uint64{}
+	for kind, names := range pressureNames {
+		var total [2]uint64
+		to := map[string]*[2]uint64{}
+		for _, name := range names {
+			to[name] = &total
 		}
-		for name := range in.counters(names) {
-			found[name[:4]] = true
+		if found := in.counters(to); len(found) > 0 {
+			totals[kind] = total
 		}
 	}
-	for name, value := range in.fields {
-		key := strings.ToLower(name)
-		text, isText := value.(string)
-		if about := strings.Contains(key, "psi") || strings.Contains(key, "pressure") || key == "errno"; !about || value != nil && !isText {
-			continue
+	absent := pressureFiles(in, totals)
+	if len(totals) == 0 && !absent {
+		return
+	}
+	either := []string{"pct", "psiPct", "pressurePct", "stallPct"}
+	out.absent(append(either, "some", "somePct", "full", "fullPct")...)
+	seconds, _, passed := in.elapsed()
+	sample := false
+	for kind, total := range totals {
+		v, ok := stallPercent(total[0], total[1], seconds)
+		ok = ok && passed
+		sample = sample || ok
+		if kind != "" {
+			out.add(ok, map[string]float64{kind: v, kind + "Pct": v})
 		}
-		// The file cannot be read, for which the text has the reason.
-		in.used[name] = true
-		p := parsePressure([]byte(text))
-		for _, result := range [...]string{"somePct", "fullPct", "pct"} {
-			if out[result] = nil; p.Some.Known || p.Full.Known {
-				out[result] = "known"
+		if len(totals) == 1 {
+			for _, name := range either {
+				out.add(ok, map[string]float64{name: v})
 			}
 		}
-		verdict(out, p.Some.Known, true)
-	}
-	if len(found) == 0 {
-		return
-	}
-	seconds := in.seconds()
-	for name, moments := range map[string][2]uint64{"some": some, "full": full, "psi": total, "tota": total} {
-		if !found[name] && (name != "psi" || !found["psiT"]) {
-			continue
-		}
-		var value any
-		v, ok := stallPercent(moments[0], moments[1], seconds)
-		if ok {
-			value = v
-		}
-		verdict(out, ok, true)
-		keys := []string{"pct", "psiPct", "pressurePct", "stallPct", name + "Pct"}
-		if name == "psi" || name == "tota" { // of either kind
-			keys = append(keys, "somePct", "fullPct")
-		}
-		for _, key := range keys {
-			out[key] = value
+		if kind == "" {
+			out.add(ok, map[string]float64{"some": v, "somePct": v, "full": v, "fullPct": v})
 		}
 	}
+	out.verdict(sample, true)
 }
 
-func rateFamily(in *input, out fields) {
-	if _, ok := in.fields["speedMbps"]; ok {
-		return
-	}
-	seconds, ok := in.interval()
-	if !ok {
-		seconds = in.seconds()
-	}
-	if delta, ok := in.number("deltaBytes"); ok {
-		out["bytesPerSec"] = nil
-		if v, ok := perSecond(0, uint64(delta), seconds); ok {
-			out["bytesPerSec"] = v
+// pressureFiles reads whole files, as texts of two moments, into totals. The files
+// are absent when the vector says so, or that reading one is an error.
+func pressureFiles(in *input, totals map[string][2]uint64) (absent bool) {
+	for key, value := range in.fields {
+		name := strings.ToLower(key)
+		text, isText := value.(string)
+		about := strings.Contains(name, "psi") || strings.Contains(name, "pressure") || name == "errno" || name == "error" || name == "file"
+		if about && (value == nil || isText && !strings.Contains(text, "total=")) {
+			in.used[key] = true
+			p := parsePressure([]byte(text))
+			absent = absent || !p.Some.Known && !p.Full.Known
 		}
 	}
-	prev, ok1 := in.uint(in.fields, "prevBytes")
-	cur, ok2 := in.uint(in.fields, "curBytes")
+	prev, ok1 := in.fields["prev"].(string)
+	cur, ok2 := in.fields["cur"].(string)
 	if !ok1 || !ok2 {
-		return
+		return absent
 	}
-	in.used["prevBytes"], in.used["curBytes"] = true, true
-	v, ok := perSecond(prev, cur, seconds)
-	verdict(out, ok, true)
-	if ok {
-		out["bytesPerSec"] = v
+	in.used["prev"], in.used["cur"] = true, true
+	before, after := parsePressure([]byte(prev+"\n")), parsePressure([]byte(cur+"\n"))
+	for kind, pair := range map[string][2]Number{"some": {before.Some, after.Some}, "full": {before.Full, after.Full}} {
+		if pair[0].Known && pair[1].Known {
+			totals[kind] = [2]uint64{pair[0].Value, pair[1].Value}
+		}
 	}
+	return absent || len(totals) == 0
 }

@@ -6,13 +6,16 @@ package nodecollector
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -20,14 +23,17 @@ import (
 var vectorFile = flag.String("vectors", "testdata/collector-vectors.json",
 	"A file of vectors: counters of two moments, and what must come of them. A relative path may start in any folder above.")
 
+const vectorSchema = "atlhyper.collector-vectors/v1"
+
+// vectors is a file of vectors. It may have more keys, which describe it.
 type vectors struct {
 	Schema  string
-	Source  string
 	Vectors []vector
 }
 
 // vector is an input, in the words of whoever wrote it, and results by name. A
-// result of null must be absent; the result "sample" stands for all of them.
+// result of null must be absent; the result "sample" stands for all of them. It may
+// have more keys, which describe it.
 type vector struct {
 	ID           string
 	Why          string
@@ -43,9 +49,6 @@ type fields map[string]any
 //	go test ./nodecollector/... -run TestVectors -args -vectors FILE
 func TestVectors(t *testing.T) {
 	file := readVectors(t, *vectorFile)
-	if len(file.Vectors) == 0 {
-		t.Fatalf("%s has no vectors", *vectorFile)
-	}
 	for _, v := range file.Vectors {
 		t.Run(v.ID, func(t *testing.T) {
 			if problem := v.check(); problem != "" {
@@ -57,8 +60,8 @@ func TestVectors(t *testing.T) {
 
 // A vector that is wrong must be found out, else the test above says nothing.
 func TestVectorsCanFail(t *testing.T) {
-	file := readVectors(t, "testdata/collector-vectors.json")
-	for _, v := range file.Vectors {
+	ours, theirs := readVectors(t, "testdata/collector-vectors.json"), readVectors(t, "testdata/independent-vectors.json")
+	for _, v := range slices.Concat(ours.Vectors, theirs.Vectors) {
 		for name, want := range v.Expect {
 			wrong := v
 			wrong.Expect = maps.Clone(v.Expect)
@@ -98,7 +101,7 @@ func TestVectorsCanFail(t *testing.T) {
 	}
 }
 
-func readVectors(t *testing.T, path string) (file vectors) {
+func readVectors(t *testing.T, path string) vectors {
 	t.Helper()
 	data, err := os.ReadFile(path)
 	for above := ".."; err != nil && !filepath.IsAbs(path) && len(above) < 30; above += "/.." {
@@ -107,20 +110,74 @@ func readVectors(t *testing.T, path string) (file vectors) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&file); err != nil {
+	file, err := parseVectors(data)
+	if err != nil {
 		t.Fatalf("reading %s: %v", path, err)
-	}
-	if !strings.HasPrefix(file.Schema, "atlhyper.collector-vectors/v1") {
-		t.Fatalf("%s has the schema %q", path, file.Schema)
 	}
 	return file
 }
 
+// parseVectors refuses a file of which a part would not be looked at.
+func parseVectors(data []byte) (file vectors, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&file); err != nil {
+		return vectors{}, err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return vectors{}, errors.New("there is something behind the vectors")
+	}
+	if file.Schema != vectorSchema {
+		return vectors{}, fmt.Errorf("the schema is %q, not %s", file.Schema, vectorSchema)
+	}
+	if len(file.Vectors) == 0 {
+		return vectors{}, errors.New("there are no vectors")
+	}
+	seen := map[string]bool{}
+	for i := range file.Vectors {
+		id := file.Vectors[i].ID
+		switch {
+		case id == "":
+			return vectors{}, fmt.Errorf("vector %d has no id", i+1)
+		case seen[id]:
+			return vectors{}, fmt.Errorf("two vectors are called %s", id)
+		}
+		seen[id] = true
+	}
+	return file, nil
+}
+
+// checks are the keys of a vector. One that is almost like them is a mistake, and
+// not a description.
+var checks = []string{"input", "expect", "mustNotEqual"}
+
+// UnmarshalJSON refuses keys that look as if they checked something.
+func (v *vector) UnmarshalJSON(data []byte) error {
+	type plain vector
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode((*plain)(v)); err != nil {
+		return err
+	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	for key := range keys {
+		for _, check := range checks {
+			if key != check && strings.HasPrefix(strings.ToLower(key), check[:4]) {
+				return fmt.Errorf("vector %q has the key %q, which is not %q", v.ID, key, check)
+			}
+		}
+	}
+	return nil
+}
+
 // check computes what comes of the input and says what differs.
 func (v *vector) check() string {
+	if len(v.Expect) == 0 {
+		return "it expects nothing"
+	}
 	in := &input{fields: v.Input, used: map[string]bool{}}
 	got := fields{}
 	for _, f := range families {
@@ -142,7 +199,10 @@ func (v *vector) check() string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.MustNotEqual)) {
-		if is, ok := got.named(name); ok && same(is, v.MustNotEqual[name]) {
+		is, ok := got.named(name)
+		if !ok {
+			problems = append(problems, fmt.Sprintf("there is no %s that must not be something, only %v", name, slices.Sorted(maps.Keys(got))))
+		} else if same(is, v.MustNotEqual[name]) {
 			problems = append(problems, fmt.Sprintf("%s is %v and must not be", name, is))
 		}
 	}
@@ -172,17 +232,33 @@ func (f fields) named(name string) (any, bool) {
 	return nil, false
 }
 
-// same compares a result with what a vector says, in as many digits as vectors
-// are written with.
+// same compares a result with what a vector says, to four digits behind the point
+// as vectors are written; small numbers, such as ratios, in as many as they have.
 func same(got, want any) bool {
-	if text, ok := want.(json.Number); ok {
-		n, err := text.Float64()
+	switch want := want.(type) {
+	case json.Number:
+		n, err := want.Float64()
 		value, isNumber := got.(float64)
-		return err == nil && isNumber && math.Abs(value-n) <= 0.5e-4+1e-9*math.Abs(n)
-	}
-	if list, ok := want.([]any); ok {
+		digits := 0.5 * math.Pow10(-decimals(want.String()))
+		tolerance := min(0.5e-4, max(digits, 1e-3*math.Abs(n)))
+		return err == nil && isNumber && math.Abs(value-n) <= tolerance+1e-9*math.Abs(n)
+	case []any:
 		values, isList := got.([]float64)
-		return isList && slices.EqualFunc(values, list, func(a float64, b any) bool { return same(a, b) })
+		return isList && slices.EqualFunc(values, want, func(a float64, b any) bool { return same(a, b) })
+	case map[string]any: // no result is an object
+		return false
 	}
-	return got == want
+	_, isList := got.([]float64)
+	return !isList && got == want
+}
+
+// decimals is how many digits behind the point a number is written with.
+func decimals(number string) int {
+	digits, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	_, fraction, _ := strings.Cut(digits, ".")
+	e, err := strconv.Atoi(exponent)
+	if err != nil {
+		e = 0
+	}
+	return min(len(fraction)-e, 300)
 }

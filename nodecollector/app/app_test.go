@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -76,6 +77,14 @@ func config(t *testing.T, server *httptest.Server) Config {
 func TestThisMachineIsMeasuredAndDelivered(t *testing.T) {
 	samples := make(chan *telemetry.NodeSample, 100)
 	c := config(t, agent(t, samples))
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.MetricsBindAddress = listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, c) }()
@@ -89,8 +98,14 @@ func TestThisMachineIsMeasuredAndDelivered(t *testing.T) {
 			last = s
 		case err := <-done:
 			t.Fatalf("ended: %v", err)
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("%d samples came", i)
+		}
+	}
+	page := get(t, "http://"+c.MetricsBindAddress+"/metrics")
+	for _, want := range []string{"\nnode_load1 ", "\natlhyper_nodecollector_collected_samples_total ", "\natlhyper_nodecollector_dropped_samples_total{reason=\"overflow\"} 0\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("/metrics has no %q:\n%s", want, page)
 		}
 	}
 	cancel()
@@ -107,6 +122,28 @@ func TestThisMachineIsMeasuredAndDelivered(t *testing.T) {
 	}
 }
 
+// firstOf runs a collector until its first sample.
+func firstOf(t *testing.T, c Config, samples <-chan *telemetry.NodeSample) *telemetry.NodeSample {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, c) }()
+	select {
+	case s := <-samples:
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("ending: %v", err)
+		}
+		return s
+	case err := <-done:
+		t.Fatalf("ended: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("no sample came")
+	}
+	return nil
+}
+
 func TestWrongSettingsAreErrors(t *testing.T) {
 	good := config(t, agent(t, nil))
 	cases := map[string]struct {
@@ -115,6 +152,7 @@ func TestWrongSettingsAreErrors(t *testing.T) {
 	}{
 		"no node":       {func(c *Config) { c.NodeName = "" }, "--node-name is required"},
 		"no TLS":        {func(c *Config) { c.AgentURL = "http://agent" }, "is not https://HOST"},
+		"no such scope": {func(c *Config) { c.NetworkScope = "node" }, "auto, host or pod"},
 		"too often":     {func(c *Config) { c.Interval = time.Millisecond }, "too short"},
 		"nothing there": {func(c *Config) { c.ProcPath = filepath.Join(c.TokenFile, "proc") }, "mount the machine's /proc there"},
 	}

@@ -37,7 +37,7 @@ func TestServesMetrics(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- serveMetrics(ctx, address, exposition.Handler(collector)) }()
-	deadline, tick := time.After(20*time.Second), time.NewTicker(20*time.Millisecond)
+	deadline, tick := time.After(time.Minute), time.NewTicker(20*time.Millisecond)
 	defer tick.Stop()
 	for body := ""; !strings.Contains(body, "node_cpu_seconds_total"); body = get(t, "http://"+address+"/metrics") {
 		select {

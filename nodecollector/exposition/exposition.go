@@ -8,6 +8,9 @@
 // What node_exporter shows and the collector does not read is not here. What the
 // collector leaves out (pods' interfaces, partitions, bind mounts) is left out here
 // too, and a pod's network is not shown as a node's.
+//
+// Beside the node it can show the delivery of the collector's samples: how many were
+// collected, sent and dropped, how many wait, and for how long.
 package exposition
 
 import (
@@ -33,8 +36,16 @@ type Source interface {
 // Prometheus' text format. Requests follow one another.
 func Handler(source Source) http.Handler { return &handler{source: source} }
 
+// HandlerWith is Handler with what became of the collector's own samples, under
+// names that begin with atlhyper_nodecollector.
+func HandlerWith(source Source, delivery Delivery) http.Handler {
+	return &handler{source: source, delivery: delivery}
+}
+
 type handler struct {
 	source Source
+	// delivery is nil when nothing is to be said of it.
+	delivery Delivery
 
 	mu   sync.Mutex
 	page page
@@ -65,5 +76,9 @@ func (h *handler) render(ctx context.Context) ([]byte, error) {
 	defer h.mu.Unlock()
 	now := time.Now()
 	err := h.source.Scrape(ctx, now, func(c *nodecollector.Counters) { h.page.write(now, c) })
+	if h.delivery != nil {
+		stats := h.delivery.Stats()
+		h.page.delivery(now, &stats)
+	}
 	return append([]byte(nil), h.page.bytes...), err
 }

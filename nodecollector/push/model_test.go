@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
 
 // TestNothingIsLostOrCountedWrong lets an agent fail in every way there is, for
@@ -59,7 +61,7 @@ func TestNothingIsLostOrCountedWrong(t *testing.T) {
 				n = collect(p, n, 20*time.Minute)
 
 				first := uint64(p.epoch)>>epochRandom/100 + 1
-				lost := uint64(0)
+				lost, byReason := uint64(0), map[telemetry.GapReason]uint64{}
 				for seq := first; seq < first+n; seq++ {
 					_, here := a.got[seq]
 					_, gone := a.lost[seq]
@@ -68,9 +70,13 @@ func TestNothingIsLostOrCountedWrong(t *testing.T) {
 					}
 					if gone {
 						lost++
+						byReason[a.lost[seq]]++
 					}
 				}
 				s := p.Stats()
+				if want := (Drops{byReason[telemetry.GapSourceOverflow], byReason[telemetry.GapRefused], byReason[telemetry.GapTooLarge]}); s.DroppedFor != want {
+					t.Errorf("%+v were dropped, the agent heard of %+v", s.DroppedFor, want)
+				}
 				if s.Buffered != 0 || s.BufferedBytes != 0 || lost != s.Dropped || s.Sent+s.Dropped != n || s.Collected != n {
 					t.Errorf("%d samples, %d lost, stats %+v", n, lost, s)
 				}

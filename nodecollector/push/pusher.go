@@ -47,9 +47,9 @@ type Stats struct {
 	Collected uint64
 	// Sent is how many samples the agent has.
 	Sent uint64
-	// Dropped is how many were given up, for lack of room or because the agent
-	// refused them.
-	Dropped uint64
+	// Dropped is how many were given up, and DroppedFor the same by reason.
+	Dropped    uint64
+	DroppedFor Drops
 	// Buffered is how many wait, and BufferedBytes roughly what they take.
 	Buffered, BufferedBytes int
 	// Oldest is the moment of the oldest one that waits; zero when none does.
@@ -58,6 +58,13 @@ type Stats struct {
 	Failures int
 	// Problem says what went wrong last; empty while all is well.
 	Problem string
+}
+
+// Drops are samples that were given up, by reason.
+type Drops struct {
+	// Overflow is for lack of room, Refused because the agent did not take them,
+	// TooLarge because they are larger than it takes.
+	Overflow, Refused, TooLarge uint64
 }
 
 // New returns a Pusher that sends nothing before Run.
@@ -98,7 +105,8 @@ func (p *Pusher) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
-	s.Dropped, s.Buffered, s.BufferedBytes, s.Oldest = p.ring.dropped, p.ring.heldSamples, p.ring.heldBytes, p.ring.oldest()
+	s.Dropped, s.DroppedFor = p.ring.dropped, p.ring.droppedFor
+	s.Buffered, s.BufferedBytes, s.Oldest = p.ring.heldSamples, p.ring.heldBytes, p.ring.oldest()
 	return s
 }
 

@@ -197,9 +197,10 @@ func TestRefusedSampleBecomesAGap(t *testing.T) {
 	cases := map[string]struct {
 		status int
 		reason telemetry.GapReason
+		drops  Drops
 	}{
-		"unreadable": {http.StatusBadRequest, telemetry.GapRefused},
-		"too large":  {http.StatusRequestEntityTooLarge, telemetry.GapTooLarge},
+		"unreadable": {http.StatusBadRequest, telemetry.GapRefused, Drops{Refused: 1}},
+		"too large":  {http.StatusRequestEntityTooLarge, telemetry.GapTooLarge, Drops{TooLarge: 1}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +219,7 @@ func TestRefusedSampleBecomesAGap(t *testing.T) {
 				p, _ := start(t, a, nil)
 				n := collect(p, 0, 15*time.Minute)
 				synctest.Wait()
-				if uint64(len(a.got)) != n-1 || len(a.lost) != 1 || p.Stats().Dropped != 1 || p.Stats().Buffered != 0 {
+				if uint64(len(a.got)) != n-1 || len(a.lost) != 1 || p.Stats().Dropped != 1 || p.Stats().DroppedFor != tc.drops || p.Stats().Buffered != 0 {
 					t.Fatalf("%d of %d samples, lost %v, stats %+v", len(a.got), n, a.lost, p.Stats())
 				}
 				for _, reason := range a.lost {

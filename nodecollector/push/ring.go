@@ -51,6 +51,7 @@ type ring struct {
 	heldSamples int
 	heldBytes   int
 	dropped     uint64
+	droppedFor  Drops
 	// busyFirst and busyLast are the numbers of the batch in flight; 0 for none.
 	busyFirst, busyLast uint64
 
@@ -142,6 +143,14 @@ func (r *ring) lose(i int, reason telemetry.GapReason) {
 	e := &r.entries[i]
 	r.forget(e)
 	r.dropped++
+	switch reason {
+	case telemetry.GapRefused:
+		r.droppedFor.Refused++
+	case telemetry.GapTooLarge:
+		r.droppedFor.TooLarge++
+	default:
+		r.droppedFor.Overflow++
+	}
 	e.sample, e.reason, e.start, e.bytes = nil, reason, e.at, 0
 	r.merge(i)
 	if i > 0 {
