@@ -75,11 +75,13 @@ type Engine struct {
 	kin      map[facts.Ref][]*incident
 	// waiting are the incidents that an inhibitor holds back.
 	waiting map[rules.Key]map[*incident]struct{}
-	kills   map[facts.Ref][]time.Time
+	kills   map[facts.Ref][]kill
 	// holding counts the incidents of each rule that hold at the moment.
 	holding map[catalogue.ID]int
-	timers  timers
-	storm   storm
+	// merged is room for merge.
+	merged map[rules.Key]int
+	timers timers
+	storm  storm
 	// frozen are the incidents of thresholds that would clear if anything were known
 	// of a subject, and ended those that cleared before anything could be told.
 	frozen map[facts.Ref][]*incident
@@ -102,7 +104,7 @@ func New(options Options) *Engine {
 		options: options, now: options.Now,
 		world:     rules.NewWorld(rules.Options{Snapshot: options.Snapshot, Horizon: horizon}),
 		incidents: map[rules.Key]*incident{}, subjects: map[facts.Ref][]*incident{}, kin: map[facts.Ref][]*incident{},
-		waiting: map[rules.Key]map[*incident]struct{}{}, kills: map[facts.Ref][]time.Time{}, holding: map[catalogue.ID]int{},
+		waiting: map[rules.Key]map[*incident]struct{}{}, kills: map[facts.Ref][]kill{}, holding: map[catalogue.ID]int{}, merged: map[rules.Key]int{},
 		frozen: map[facts.Ref][]*incident{}, storm: storm{withheld: map[*incident]struct{}{}},
 	}
 	if options.State != nil {
@@ -247,7 +249,7 @@ func (e *Engine) leave() []Transition {
 // judge has a subject judged and takes the difference to before.
 func (e *Engine) judge(ref facts.Ref) {
 	e.round++
-	found := e.world.Findings(ref, e.now)
+	found := e.merge(e.world.Findings(ref, e.now))
 	e.thawAll(ref)
 	known := e.subjects[ref]
 	if len(found) == 0 && len(known) == 0 {
@@ -264,14 +266,7 @@ func (e *Engine) judge(ref facts.Ref) {
 
 // unmatched takes away what was not found again.
 func (e *Engine) unmatched(inc *incident, ref facts.Ref) {
-	for i := len(inc.edges) - 1; i >= 0; i-- {
-		// Only what has not been told can turn out not to have been.
-		x := &inc.edges[i]
-		if x.ref == ref && x.round != e.round && !x.restored && (!e.synced || x.finding.NotBefore.After(e.now)) {
-			inc.edges = append(inc.edges[:i], inc.edges[i+1:]...)
-			e.dirty = append(e.dirty, inc)
-		}
-	}
+	e.unfound(inc, ref)
 	m := inc.members[ref]
 	if m == nil || m.round == e.round || !m.matched || !e.judged(inc, ref, m) {
 		return

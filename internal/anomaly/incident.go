@@ -35,7 +35,12 @@ type incident struct {
 	lastMatch time.Time
 	clearNow  bool
 	members   map[facts.Ref]*member
-	edges     []edge
+	// edges are in the order of time. former are of objects that have no edge left
+	// there: formerDue is when to look at them, formerReady from when they count,
+	// formerSince since when.
+	edges                               []*edge
+	former                              map[facts.Ref]former
+	formerDue, formerReady, formerSince time.Time
 
 	// told is the state that was announced last and toldCount the number with it;
 	// last is what was said.
@@ -69,20 +74,6 @@ type member struct {
 	// missing is since when a node does not measure what it is about.
 	missing time.Time
 }
-
-// edge is something that happened once.
-type edge struct {
-	id      string
-	ref     facts.Ref
-	at      time.Time
-	finding rules.Finding
-	round   uint64
-	// restored is true for one that the engine before this one knew.
-	restored bool
-}
-
-// maxEdges bounds what is remembered of one incident.
-const maxEdges = 256
 
 func fingerprintOf(key rules.Key) string {
 	g := key.Group
@@ -248,9 +239,14 @@ func (e *Engine) escalated(m *member, v *weight) telemetry.Severity {
 		}
 		from := x.Since
 		switch {
+		case x.Whole && m.finding.Guessed:
+			continue
 		case x.Whole:
 			from = m.since
-		case from.IsZero():
+		case x.Down.Kind != "":
+			from = e.world.DownSince(x.Down)
+		}
+		if from.IsZero() {
 			if m.escalating[i].IsZero() {
 				m.escalating[i] = e.now
 			}
@@ -266,97 +262,6 @@ func (e *Engine) escalated(m *member, v *weight) telemetry.Severity {
 		m.escalating[i] = time.Time{}
 	}
 	return severity
-}
-
-func (e *Engine) weighEdges(inc *incident, v *weight) {
-	keep := inc.rule.KeepFiringFor
-	kept := inc.edges[:0]
-	seen := map[facts.Ref]bool{}
-	if len(inc.edges) == 0 {
-		return
-	}
-	for _, x := range inc.edges {
-		end := x.at.Add(keep)
-		if !e.now.Before(end) {
-			continue
-		}
-		kept = append(kept, x)
-		v.look(end, e.now)
-		if x.finding.NotBefore.After(e.now) {
-			v.future = true
-			v.look(x.finding.NotBefore, e.now)
-			continue
-		}
-		v.ripe = true
-		v.free++
-		inc.lastMatch = later(inc.lastMatch, x.at)
-		if !seen[x.ref] {
-			seen[x.ref] = true
-			v.matched++
-		}
-		if v.since.IsZero() || x.at.Before(v.since) {
-			v.since = x.at
-		}
-	}
-	clear(inc.edges[len(kept):])
-	inc.edges = kept
-	for i := range inc.edges {
-		// The latest is the one to look at.
-		x := &inc.edges[i]
-		severity := inc.rule.Severity
-		if x.finding.Severity != 0 {
-			severity = x.finding.Severity
-		}
-		v.severity, v.ripeSeverity = max(v.severity, severity), max(v.ripeSeverity, severity)
-		if v.best == nil || x.at.After(v.bestTime) || x.at.Equal(v.bestTime) && before(x.finding.Object, v.best.Object) {
-			v.best, v.bestRipe, v.bestTime = &x.finding, true, x.at
-		}
-	}
-}
-
-// countEscalation raises the severity when many happen in a short time.
-type countEscalation struct {
-	count    int
-	window   time.Duration
-	severity telemetry.Severity
-	// owner counts over all incidents of the top owner.
-	owner bool
-}
-
-var countEscalations = map[catalogue.ID]countEscalation{
-	"PodOOMKilled":     {count: 3, window: time.Hour, severity: telemetry.SeverityCritical, owner: true},
-	"PodEvicted":       {count: 10, window: 10 * time.Minute, severity: telemetry.SeverityCritical},
-	"PodSandboxFailed": {count: 5, window: 5 * time.Minute, severity: telemetry.SeverityCritical},
-}
-
-// counted returns how many matches an incident had within a window. A state that
-// still holds counts as well.
-func (e *Engine) counted(inc *incident, limit countEscalation) int {
-	from := e.now.Add(-limit.window)
-	if limit.owner {
-		n := 0
-		for _, t := range e.kills[ownerOf(inc.key)] {
-			if t.After(from) {
-				n++
-			}
-		}
-		for _, other := range e.kin[ownerOf(inc.key)] {
-			if other.key.Rule == inc.key.Rule {
-				n += other.membersSince(from, e.now)
-			}
-		}
-		return n
-	}
-	n := 0
-	for i := range inc.edges {
-		if inc.edges[i].at.After(from) {
-			n++
-		}
-	}
-	if inc.key.Rule == "PodSandboxFailed" {
-		return n + inc.membersSince(time.Time{}, e.now)
-	}
-	return n + inc.membersSince(from, e.now)
 }
 
 func (inc *incident) membersSince(from, now time.Time) int {

@@ -15,17 +15,17 @@ import (
 
 // match takes a finding about a subject.
 func (e *Engine) match(ref facts.Ref, f *rules.Finding) {
+	if f.Edge != "" {
+		e.matchEdge(ref, f)
+		return
+	}
 	inc := e.incident(f.Key)
 	if inc == nil {
 		return
 	}
-	if f.Edge != "" {
-		e.matchEdge(inc, ref, f)
-		return
-	}
 	m := inc.members[ref]
 	if m != nil && m.round == e.round {
-		return // two findings of one object for one group are one
+		return // merged already, or folded into the same anomaly
 	}
 	start := orNow(f.Since, e.now)
 	if m == nil {
@@ -130,48 +130,6 @@ func differs(a, b *rules.Finding) bool {
 		a.Severity != b.Severity || !slices.Equal(a.Escalations, b.Escalations) || !slices.Equal(a.Inhibitors, b.Inhibitors)
 }
 
-func (e *Engine) matchEdge(inc *incident, ref facts.Ref, f *rules.Finding) {
-	at := f.Since
-	if at.After(e.now) {
-		at = e.now
-	}
-	if e.now.Sub(at) >= inc.rule.KeepFiringFor {
-		e.dirty = append(e.dirty, inc)
-		return // over before it was seen
-	}
-	for i := range inc.edges {
-		if x := &inc.edges[i]; x.id == f.Edge && x.ref == ref {
-			x.finding, x.round = *f, e.round
-			return
-		}
-	}
-	if len(inc.edges) == maxEdges {
-		inc.edges = slices.Delete(inc.edges, 0, 1)
-	}
-	inc.edges = append(inc.edges, edge{id: f.Edge, ref: ref, at: at, finding: *f, round: e.round})
-	e.link(ref, inc)
-	if countEscalations[inc.key.Rule].owner {
-		e.kill(ownerOf(inc.key), at)
-	}
-	e.dirty = append(e.dirty, inc)
-}
-
-// kill remembers when an owner lost a container, for as long as it counts.
-func (e *Engine) kill(owner facts.Ref, at time.Time) {
-	const most = 16
-	if len(e.kills) > 1024 {
-		for ref, times := range e.kills {
-			if e.now.Sub(times[len(times)-1]) > time.Hour {
-				delete(e.kills, ref)
-			}
-		}
-	}
-	e.kills[owner] = append(e.kills[owner], at)
-	times := e.kills[owner]
-	slices.SortFunc(times, time.Time.Compare)
-	e.kills[owner] = times[max(len(times)-most, 0):]
-}
-
 func (e *Engine) link(ref facts.Ref, inc *incident) {
 	if !slices.Contains(e.subjects[ref], inc) {
 		e.subjects[ref] = append(e.subjects[ref], inc)
@@ -179,7 +137,7 @@ func (e *Engine) link(ref facts.Ref, inc *incident) {
 }
 
 func (e *Engine) unlink(ref facts.Ref, inc *incident) {
-	if inc.members[ref] != nil || slices.ContainsFunc(inc.edges, func(x edge) bool { return x.ref == ref }) {
+	if _, was := inc.former[ref]; was || inc.members[ref] != nil || inc.hasEdge(ref) {
 		return
 	}
 	e.subjects[ref] = without(e.subjects[ref], inc)
@@ -282,13 +240,16 @@ func (e *Engine) remove(inc *incident) {
 	e.timers.set(inc, time.Time{})
 	delete(e.incidents, inc.key)
 	e.storm.let(inc)
-	members, edges := inc.members, inc.edges
-	inc.members, inc.edges = map[facts.Ref]*member{}, nil
+	members, edges, formers := inc.members, inc.edges, inc.former
+	inc.members, inc.edges, inc.former = map[facts.Ref]*member{}, nil, nil
 	for ref := range members {
 		e.unlink(ref, inc)
 	}
 	for i := range edges {
 		e.unlink(edges[i].ref, inc)
+	}
+	for ref := range formers {
+		e.unlink(ref, inc)
 	}
 	owner := ownerOf(inc.key)
 	if e.kin[owner] = without(e.kin[owner], inc); len(e.kin[owner]) == 0 {

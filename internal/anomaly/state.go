@@ -4,6 +4,7 @@
 package anomaly
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -68,8 +69,15 @@ type EdgeState struct {
 
 // KillState is when an owner lost containers.
 type KillState struct {
-	Owner facts.Ref   `json:"owner"`
-	At    []time.Time `json:"at"`
+	Owner facts.Ref `json:"owner"`
+	Kills []Kill    `json:"kills"`
+}
+
+// Kill is when an owner lost a container.
+type Kill struct {
+	// ID is that of the edge.
+	ID string    `json:"id"`
+	At time.Time `json:"at"`
 }
 
 // State returns what the next engine has to know. What is neither pending nor
@@ -91,13 +99,21 @@ func (e *Engine) State() *State {
 			}
 		}
 		slices.SortFunc(x.Members, func(a, b MemberState) int { return compare(a.Ref.String(), b.Ref.String()) })
+		for ref, f := range inc.former {
+			x.Edges = append(x.Edges, EdgeState{ID: f.id, Ref: ref, At: f.at, NotBefore: f.notBefore})
+		}
+		slices.SortFunc(x.Edges, func(a, b EdgeState) int { return cmp.Or(a.At.Compare(b.At), compare(a.ID, b.ID)) })
 		for i := range inc.edges {
 			x.Edges = append(x.Edges, EdgeState{ID: inc.edges[i].id, Ref: inc.edges[i].ref, At: inc.edges[i].at, NotBefore: inc.edges[i].finding.NotBefore})
 		}
 		s.Incidents = append(s.Incidents, x)
 	}
-	for owner, times := range e.kills {
-		s.Kills = append(s.Kills, KillState{Owner: owner, At: slices.Clone(times)})
+	for owner, kills := range e.kills {
+		x := KillState{Owner: owner}
+		for _, k := range kills {
+			x.Kills = append(x.Kills, Kill{ID: k.id, At: k.at})
+		}
+		s.Kills = append(s.Kills, x)
 	}
 	slices.SortFunc(s.Kills, func(a, b KillState) int { return compare(a.Owner.String(), b.Owner.String()) })
 	return s
@@ -139,12 +155,14 @@ func (e *Engine) restore(s *State) {
 		for _, x := range x.Edges {
 			f := said(inc)
 			f.NotBefore, f.Edge = x.NotBefore, x.ID
-			inc.edges = append(inc.edges, edge{id: x.ID, ref: x.Ref, at: x.At, finding: f, restored: true})
+			inc.remember(&edge{id: x.ID, ref: x.Ref, at: x.At, finding: f, restored: true})
 			e.link(x.Ref, inc)
 		}
 	}
 	for _, k := range s.Kills {
-		e.kills[k.Owner] = slices.Clone(k.At)
+		for _, x := range k.Kills {
+			e.kills[k.Owner] = append(e.kills[k.Owner], kill{x.ID, x.At})
+		}
 	}
 	e.world.Remember(s.Nodes, open)
 }

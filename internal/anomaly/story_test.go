@@ -53,7 +53,8 @@ func (s *story) hear(transitions []anomaly.Transition) {
 			s.t.Errorf("%s of %s cannot travel: %v", t.State, t.Rule, err)
 		}
 		s.open.take(s.t, t)
-		line := fmt.Sprintf("%s %s %s %s", t.At.Sub(start), t.State, t.Severity, t.Rule)
+		// What has to be exceeded is, a nanosecond later.
+		line := fmt.Sprintf("%s %s %s %s", t.At.Sub(start).Truncate(time.Microsecond), t.State, t.Severity, t.Rule)
 		if t.Object.Name != "" {
 			line += " " + t.Object.Name
 		}

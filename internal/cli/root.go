@@ -43,7 +43,7 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 	switch {
 	case err == nil:
 		return ExitOK
-	case errors.Is(err, errNotAvailable), errors.Is(err, errAnomalies):
+	case errors.Is(err, errNotAvailable), errors.Is(err, errAnomalies), errors.Is(err, errUnreadable):
 		return ExitFailure
 	default:
 		fmt.Fprintf(streams.ErrOut, "error: %s\n", sanitizeLines(err.Error()))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	resourcehelper "k8s.io/component-helpers/resource"
 
@@ -33,7 +32,7 @@ func Pod(o *corev1.Pod) *facts.Pod {
 	if p.TemplateHash = intern(o.Labels[labelTemplateHash]); p.TemplateHash == "" {
 		p.TemplateHash = intern(o.Labels[labelRevision])
 	}
-	_, p.Queued = o.Labels[labelQueue]
+	p.Queued = o.Labels[labelQueue] != ""
 	for i := range o.Spec.SchedulingGates {
 		p.Gates = append(p.Gates, o.Spec.SchedulingGates[i].Name)
 	}
@@ -154,19 +153,25 @@ var (
 		"flannel": "flannel", "kube-flannel": "flannel", "weave-net": "weave-net", "canal": "canal", "kube-router": "kube-router",
 		"aws-node": "aws-node", "antrea": "antrea", "kindnet": "kindnet", "azure-cns": "azure-cns", "ovnkube-node": "ovnkube-node",
 	}
+	// addonLabels are the keys of those labels; "name" is Weave Net's.
+	addonLabels = []string{"k8s-app", "app", "app.kubernetes.io/name", "name"}
 )
 
 // component names the part of the control plane that a pod is, if it is one.
 func component(o *corev1.Pod) string {
-	if o.Namespace != metav1.NamespaceSystem {
+	owner := metav1.GetControllerOfNoCopy(o)
+	if o.Namespace != metav1.NamespaceSystem || owner != nil && ownerKind(owner) == facts.KindJob {
 		return ""
 	}
+	// The pod stands for one that a kubelet runs by itself.
+	_, static := o.Annotations[corev1.MirrorPodAnnotationKey]
+	static = static || owner != nil && ownerKind(owner) == facts.KindNode
 	for _, name := range staticComponents {
-		if o.Labels["component"] == name || strings.HasPrefix(o.Name, name+"-") {
+		if o.Labels["component"] == name || static && strings.HasPrefix(o.Name, name+"-") {
 			return name
 		}
 	}
-	for _, key := range []string{"k8s-app", "app", "app.kubernetes.io/name"} {
+	for _, key := range addonLabels {
 		if name, ok := addons[o.Labels[key]]; ok {
 			return name
 		}
@@ -195,63 +200,4 @@ func Node(o *corev1.Node) *facts.Node {
 		n.Cordoned = fieldSet(&o.ObjectMeta, "unschedulable")
 	}
 	return n
-}
-
-// Event converts an event of the core group.
-func Event(o *corev1.Event) *facts.Event {
-	e := &facts.Event{
-		Meta: meta(facts.KindEvent, &o.ObjectMeta), Regarding: regarding(&o.InvolvedObject), Reason: intern(o.Reason), Message: o.Message,
-		Container: containerIn(o.InvolvedObject.FieldPath), Warning: o.Type == corev1.EventTypeWarning,
-		Count: o.Count, First: o.FirstTimestamp.Time, Last: o.LastTimestamp.Time,
-	}
-	if o.Series != nil {
-		e.Count, e.Last = max(o.Series.Count, e.Count), o.Series.LastObservedTime.Time
-	}
-	return dated(e, o.EventTime.Time)
-}
-
-// NewEvent converts an event of the group events.k8s.io.
-func NewEvent(o *eventsv1.Event) *facts.Event {
-	e := &facts.Event{
-		Meta: meta(facts.KindEvent, &o.ObjectMeta), Regarding: regarding(&o.Regarding), Reason: intern(o.Reason), Message: o.Note,
-		Container: containerIn(o.Regarding.FieldPath), Warning: o.Type == corev1.EventTypeWarning,
-		Count: o.DeprecatedCount, First: o.DeprecatedFirstTimestamp.Time, Last: o.DeprecatedLastTimestamp.Time,
-	}
-	if o.Series != nil {
-		e.Count, e.Last = max(o.Series.Count, e.Count), o.Series.LastObservedTime.Time
-	}
-	return dated(e, o.EventTime.Time)
-}
-
-// dated fills in the times that the writer of an event left out.
-func dated(e *facts.Event, eventTime time.Time) *facts.Event {
-	if e.First.IsZero() {
-		e.First = eventTime
-	}
-	if e.First.IsZero() {
-		e.First = e.Created
-	}
-	if e.Last.IsZero() {
-		e.Last = e.First
-	}
-	e.Count = max(e.Count, 1)
-	return e
-}
-
-func regarding(r *corev1.ObjectReference) facts.Ref {
-	ref := facts.Ref{Kind: intern(r.Kind), Namespace: intern(r.Namespace), Name: r.Name}
-	switch ref.Kind {
-	case facts.KindNode, facts.KindVolume, facts.KindNamespace:
-		ref.Namespace = ""
-	}
-	return ref
-}
-
-// containerIn finds the name in "spec.containers{web}".
-func containerIn(fieldPath string) string {
-	_, rest, ok := strings.Cut(fieldPath, "{")
-	if !ok {
-		return ""
-	}
-	return strings.TrimSuffix(rest, "}")
 }

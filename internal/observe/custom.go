@@ -4,6 +4,7 @@
 package observe
 
 import (
+	"slices"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -19,12 +20,16 @@ import (
 // cluster.
 const heartbeatRefresh = 5 * time.Minute
 
-// Conditioned is any object of which only conditions are looked at: Gateways,
-// APIServices and the like, whose types would drag in much for little.
+// Conditioned is any object of which hardly more than conditions is looked at:
+// Gateways, APIServices, Certificates and the like, whose types would drag in much
+// for little.
 type Conditioned struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
 
+	Spec struct {
+		SecretName string `json:"secretName"`
+	} `json:"spec"`
 	Status struct {
 		Conditions  []metav1.Condition `json:"conditions"`
 		RenewalTime *metav1.Time       `json:"renewalTime"`
@@ -46,6 +51,8 @@ func custom(o any) (facts.Object, bool) {
 		return ManagedCluster(o), true
 	case *v1alpha1.RemoteCommand:
 		return RemoteCommand(o), true
+	case *corev1.ReplicationController:
+		return controller(o), true
 	case *corev1.Endpoints: //nolint:staticcheck // old dumps have nothing else
 		return oldEndpoints(o), true
 	case *Conditioned:
@@ -65,15 +72,31 @@ func definition(o *apiextensionsv1.CustomResourceDefinition) *facts.Conditioned 
 }
 
 func conditioned(o *Conditioned) facts.Object {
-	list := o.Status.Conditions
+	list := slices.Clip(o.Status.Conditions)
 	for i := range o.Status.Parents {
 		list = append(list, o.Status.Parents[i].Conditions...)
 	}
 	converted := conditions(list, metaCondition)
 	if o.Kind == facts.KindCertificate {
-		return &facts.Certificate{Meta: meta(o.Kind, &o.ObjectMeta), Renewal: timeOf(o.Status.RenewalTime), Conditions: converted}
+		return &facts.Certificate{
+			Meta: meta(o.Kind, &o.ObjectMeta), Secret: o.Spec.SecretName, Renewal: timeOf(o.Status.RenewalTime), Conditions: converted,
+		}
 	}
 	return &facts.Conditioned{Meta: meta(intern(o.Kind), &o.ObjectMeta), Conditions: converted}
+}
+
+// controller converts a ReplicationController, which ReplicaSets have replaced. Only
+// analyze does: agents do not watch them.
+func controller(o *corev1.ReplicationController) *facts.Workload {
+	w := &facts.Workload{
+		Meta: meta(facts.KindController, &o.ObjectMeta), Observed: o.Status.ObservedGeneration,
+		Desired: orElse(o.Spec.Replicas, 1), Current: o.Status.Replicas, Ready: o.Status.ReadyReplicas, Available: o.Status.AvailableReplicas,
+		Labels: o.Spec.Selector,
+	}
+	if o.Spec.Template != nil {
+		w.Labels = o.Spec.Template.Labels
+	}
+	return w
 }
 
 // oldEndpoints converts Endpoints, which EndpointSlices have replaced.
@@ -83,6 +106,7 @@ func oldEndpoints(o *corev1.Endpoints) *facts.EndpointSlice { //nolint:staticche
 	for i := range o.Subsets {
 		s.Ready += len(o.Subsets[i].Addresses)
 	}
+	s.Changed = endpointsChanged(&o.ObjectMeta, "subsets")
 	return s
 }
 
@@ -101,11 +125,18 @@ func ManagedCluster(o *v1alpha1.ManagedCluster) *facts.ManagedCluster {
 	return m
 }
 
+// finalStates are those of a command that nothing is done about any more.
+var finalStates = []v1alpha1.CommandState{
+	v1alpha1.CommandStateSucceeded, v1alpha1.CommandStateFailed, v1alpha1.CommandStateTimedOut, v1alpha1.CommandStateInterrupted,
+	v1alpha1.CommandStateExpired, v1alpha1.CommandStateDenied, v1alpha1.CommandStateCancelled, v1alpha1.CommandStateSkippedAlreadyExecuted,
+}
+
 // RemoteCommand converts a RemoteCommand of the hub.
 func RemoteCommand(o *v1alpha1.RemoteCommand) *facts.RemoteCommand {
 	r := &facts.RemoteCommand{
 		Meta: meta(facts.KindRemoteCommand, &o.ObjectMeta), State: string(o.Status.State),
-		Finished: o.Status.CompletionTime != nil || facts.Is(conditions(o.Status.Conditions, metaCondition), v1alpha1.CommandConditionFinished, facts.True) != nil,
+		Finished: o.Status.CompletionTime != nil || slices.Contains(finalStates, o.Status.State) ||
+			facts.Is(conditions(o.Status.Conditions, metaCondition), v1alpha1.CommandConditionFinished, facts.True) != nil,
 	}
 	begin := o.CreationTimestamp.Time
 	if o.Status.StartTime != nil {

@@ -14,10 +14,8 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -31,8 +29,9 @@ import (
 var types = map[string]func() any{
 	"v1 Pod":                   func() any { return &corev1.Pod{} },
 	"v1 Node":                  func() any { return &corev1.Node{} },
-	"v1 Event":                 func() any { return &corev1.Event{} },
+	"v1 Event":                 func() any { return &event{} },
 	"v1 Service":               func() any { return &corev1.Service{} },
+	"v1 ReplicationController": func() any { return &corev1.ReplicationController{} },
 	"v1 Endpoints":             func() any { return &corev1.Endpoints{} }, //nolint:staticcheck // old dumps have nothing else
 	"v1 PersistentVolumeClaim": func() any { return &corev1.PersistentVolumeClaim{} },
 	"v1 PersistentVolume":      func() any { return &corev1.PersistentVolume{} },
@@ -40,8 +39,8 @@ var types = map[string]func() any{
 	"v1 ResourceQuota":         func() any { return &corev1.ResourceQuota{} },
 	"v1 Secret":                func() any { return &corev1.Secret{} },
 
-	"events.k8s.io/v1 Event":                                         func() any { return &eventsv1.Event{} },
-	"coordination.k8s.io/v1 Lease":                                   func() any { return &coordinationv1.Lease{} },
+	"events.k8s.io/v1 Event":                                         func() any { return &newEvent{} },
+	"coordination.k8s.io/v1 Lease":                                   func() any { return &lease{} },
 	"apps/v1 Deployment":                                             func() any { return &appsv1.Deployment{} },
 	"apps/v1 StatefulSet":                                            func() any { return &appsv1.StatefulSet{} },
 	"apps/v1 DaemonSet":                                              func() any { return &appsv1.DaemonSet{} },
@@ -83,8 +82,11 @@ func Decode(apiVersion, kind string, content []byte) (facts.Object, error) {
 	if err := json.Unmarshal(content, typed); err != nil {
 		return nil, fmt.Errorf("reading a %s: %w", kind, err)
 	}
-	if c, ok := typed.(*Conditioned); ok {
-		c.Kind = kind
+	switch o := typed.(type) {
+	case *Conditioned:
+		o.Kind = kind
+	case plainer:
+		typed = o.plain()
 	}
 	o, ok := Object(typed)
 	if !ok {
@@ -92,6 +94,9 @@ func Decode(apiVersion, kind string, content []byte) (facts.Object, error) {
 	}
 	if o.About().Name == "" {
 		return nil, fmt.Errorf("reading a %s: metadata.name is missing", kind)
+	}
+	if e, ok := o.(*facts.Event); ok && (e.Regarding.Kind == "" || e.Regarding.Name == "") {
+		return nil, fmt.Errorf("reading a %s: it does not tell what it is about: involvedObject (regarding) needs a kind and a name", kind)
 	}
 	return o, nil
 }

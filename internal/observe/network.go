@@ -14,6 +14,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
 )
@@ -45,10 +46,17 @@ func EndpointSlice(o *discoveryv1.EndpointSlice) *facts.EndpointSlice {
 			s.Ready++
 		}
 	}
-	if t, err := time.Parse(time.RFC3339Nano, o.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil {
-		s.Changed = t
-	}
+	s.Changed = endpointsChanged(&o.ObjectMeta, "endpoints")
 	return s
+}
+
+// endpointsChanged is when the endpoints of an object changed, as far as it tells.
+func endpointsChanged(o *metav1.ObjectMeta, field string) time.Time {
+	changed := fieldSet(o, field)
+	if t, err := time.Parse(time.RFC3339Nano, o.Annotations[corev1.EndpointsLastChangeTriggerTime]); err == nil && t.After(changed) {
+		return t
+	}
+	return changed
 }
 
 // Ingress converts an Ingress.
@@ -100,18 +108,19 @@ func Volume(o *corev1.PersistentVolume) *facts.Volume {
 
 // VolumeAttachment converts a VolumeAttachment.
 func VolumeAttachment(o *storagev1.VolumeAttachment) *facts.VolumeAttachment {
-	failure := func(e *storagev1.VolumeError) facts.AttachError {
-		if e == nil {
-			return facts.AttachError{}
+	failure := func(e *storagev1.VolumeError) string {
+		switch {
+		case e == nil:
+			return ""
+		case e.Message == "":
+			return "the driver gives no message"
+		default:
+			return e.Message
 		}
-		if e.Message == "" {
-			return facts.AttachError{Message: "the driver gives no message", Since: e.Time.Time}
-		}
-		return facts.AttachError{Message: e.Message, Since: e.Time.Time}
 	}
 	return &facts.VolumeAttachment{
 		Meta: meta(facts.KindVolumeAttachment, &o.ObjectMeta), Volume: value(o.Spec.Source.PersistentVolumeName), Node: o.Spec.NodeName,
-		Attach: failure(o.Status.AttachError), Detach: failure(o.Status.DetachError),
+		AttachError: failure(o.Status.AttachError), DetachError: failure(o.Status.DetachError),
 	}
 }
 

@@ -109,9 +109,28 @@ func meta(kind string, o *metav1.ObjectMeta) facts.Meta {
 		m.Deleted = o.DeletionTimestamp.Time
 	}
 	if owner := metav1.GetControllerOfNoCopy(o); owner != nil {
-		m.Owner = facts.Owner{Kind: intern(owner.Kind), Name: intern(owner.Name), UID: intern(string(owner.UID))}
+		m.Owner = facts.Owner{Kind: intern(ownerKind(owner)), Name: intern(owner.Name), UID: intern(string(owner.UID))}
 	}
 	return m
+}
+
+// ownerGroups are the API groups of the owners that rules know.
+var ownerGroups = map[string]string{
+	facts.KindJob: batchv1.GroupName, facts.KindCronJob: batchv1.GroupName,
+	facts.KindDeployment: appsv1.GroupName, facts.KindStatefulSet: appsv1.GroupName,
+	facts.KindDaemonSet: appsv1.GroupName, facts.KindReplicaSet: appsv1.GroupName,
+	facts.KindNode: corev1.GroupName, facts.KindPod: corev1.GroupName,
+}
+
+// ownerKind is the kind of an owner, with its API group where another group has a
+// kind of that name: a Job of Volcano is none of Kubernetes.
+func ownerKind(owner *metav1.OwnerReference) string {
+	known, clashes := ownerGroups[owner.Kind]
+	group := groupOf(owner.APIVersion)
+	if !clashes || owner.APIVersion == "" || group == known {
+		return owner.Kind
+	}
+	return strings.TrimSuffix(owner.Kind+"."+group, ".")
 }
 
 // timeOf is zero for nil.
@@ -153,6 +172,25 @@ func conditions[C any](list []C, convert func(*C) facts.Condition) []facts.Condi
 
 func metaCondition(c *metav1.Condition) facts.Condition {
 	return facts.Condition{Type: c.Type, Status: string(c.Status), Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.Time}
+}
+
+// written is when those who own fields of the spec or of the status last wrote, as far
+// as managedFields tell. It is no earlier than when such a field was last changed.
+func written(o *metav1.ObjectMeta) (spec, status time.Time) {
+	for i := range o.ManagedFields {
+		f := &o.ManagedFields[i]
+		if f.Time == nil || f.FieldsV1 == nil {
+			continue
+		}
+		fields := f.FieldsV1.GetRawString()
+		if (f.Subresource == "" || f.Subresource == "scale") && f.Time.After(spec) && strings.Contains(fields, `"f:spec"`) {
+			spec = f.Time.Time
+		}
+		if f.Time.After(status) && strings.Contains(fields, `"f:status"`) {
+			status = f.Time.Time
+		}
+	}
+	return spec, status
 }
 
 // fieldSet is when a field was last set, as far as managedFields tell.

@@ -86,24 +86,57 @@ func TestPod(t *testing.T) {
 }
 
 func TestComponents(t *testing.T) {
+	owner := func(version, kind string) []metav1.OwnerReference {
+		return []metav1.OwnerReference{{APIVersion: version, Kind: kind, Name: "x", Controller: new(true)}}
+	}
+	mirror := map[string]string{"kubernetes.io/config.mirror": "abc"}
+	named := func(key, value string) map[string]string { return map[string]string{key: value} }
 	cases := map[string]struct {
-		namespace, name string
-		labels          map[string]string
-		want            string
+		pod  metav1.ObjectMeta
+		want string
 	}{
-		"a static pod by its label": {"kube-system", "etcd-cp", map[string]string{"component": "etcd"}, "etcd"},
-		"a static pod by its name":  {"kube-system", "kube-apiserver-cp", nil, "kube-apiserver"},
-		"an add-on":                 {"kube-system", "coredns-x", map[string]string{"k8s-app": "kube-dns"}, "coredns"},
-		"another pod":               {"kube-system", "metrics-server-x", map[string]string{"k8s-app": "metrics-server"}, ""},
-		"another namespace":         {"default", "etcd-0", map[string]string{"component": "etcd"}, ""},
+		"a static pod by its label":         {metav1.ObjectMeta{Name: "etcd-cp", Labels: named("component", "etcd")}, "etcd"},
+		"a mirror pod by its name":          {metav1.ObjectMeta{Name: "kube-apiserver-cp", Annotations: mirror}, "kube-apiserver"},
+		"a pod of a node by its name":       {metav1.ObjectMeta{Name: "kube-apiserver-cp", OwnerReferences: owner("v1", "Node")}, "kube-apiserver"},
+		"a pod with a name like that":       {metav1.ObjectMeta{Name: "etcd-backup-29-x", Labels: named("app", "backup")}, ""},
+		"an add-on":                         {metav1.ObjectMeta{Name: "coredns-x", Labels: named("k8s-app", "kube-dns")}, "coredns"},
+		"an add-on by its name":             {metav1.ObjectMeta{Name: "coredns-x"}, ""},
+		"the label of Weave Net":            {metav1.ObjectMeta{Name: "weave-net-x", Labels: named("name", "weave-net")}, "weave-net"},
+		"a Job with the label of an add-on": {metav1.ObjectMeta{Name: "x", Labels: named("k8s-app", "kube-dns"), OwnerReferences: owner("batch/v1", "Job")}, ""},
+		"another pod":                       {metav1.ObjectMeta{Name: "metrics-server-x", Labels: named("k8s-app", "metrics-server")}, ""},
+		"another namespace":                 {metav1.ObjectMeta{Namespace: "default", Name: "etcd-0", Labels: named("component", "etcd")}, ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			p := observe.Pod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: tc.namespace, Name: tc.name, Labels: tc.labels}})
+			if tc.pod.Namespace == "" {
+				tc.pod.Namespace = "kube-system"
+			}
+			p := observe.Pod(&corev1.Pod{ObjectMeta: tc.pod})
 			if p.Component != tc.want {
 				t.Errorf("component %q, want %q", p.Component, tc.want)
 			}
 		})
+	}
+}
+
+// A kind of another API group is not the one of Kubernetes.
+func TestOwnersOfOtherGroups(t *testing.T) {
+	for version, want := range map[string]map[string]string{
+		"batch/v1":                  {"Job": "Job", "CronJob": "CronJob"},
+		"batch.volcano.sh/v1alpha1": {"Job": "Job.batch.volcano.sh"},
+		"apps.kruise.io/v1beta1":    {"StatefulSet": "StatefulSet.apps.kruise.io", "CloneSet": "CloneSet"},
+		"apps/v1":                   {"ReplicaSet": "ReplicaSet", "DaemonSet": "DaemonSet"},
+		"v1":                        {"Node": "Node", "Pod": "Pod"},
+		"":                          {"Job": "Job"},
+	} {
+		for kind, want := range want {
+			p := observe.Pod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x", OwnerReferences: []metav1.OwnerReference{
+				{APIVersion: version, Kind: kind, Name: "y", Controller: new(true)},
+			}}})
+			if p.Owner.Kind != want {
+				t.Errorf("%s of %q is told as %q, want %q", kind, version, p.Owner.Kind, want)
+			}
+		}
 	}
 }
 
@@ -177,13 +210,19 @@ func TestLabelsOfNodes(t *testing.T) {
 func TestDecode(t *testing.T) {
 	for _, kind := range observe.Kinds() {
 		apiVersion, name, _ := strings.Cut(kind, " ")
-		content := `{"apiVersion":"` + apiVersion + `","kind":"` + name + `","metadata":{"name":"x","namespace":"y","uid":"z"}}`
+		content := `{"apiVersion":"` + apiVersion + `","kind":"` + name + `","metadata":{"name":"x","namespace":"y","uid":"z"},` +
+			`"involvedObject":{"kind":"Pod","name":"x"},"regarding":{"kind":"Pod","name":"x"}}`
 		o, err := observe.Decode(apiVersion, name, []byte(content))
 		if err != nil || o == nil || o.About().UID != "z" || o.About().Kind == "" {
 			t.Errorf("%s became %+v: %v", kind, o, err)
 		}
 		if !observe.Known(apiVersion, name) {
 			t.Errorf("%s is not known", kind)
+		}
+	}
+	for _, apiVersion := range []string{"v1", "events.k8s.io/v1"} {
+		if o, err := observe.Decode(apiVersion, "Event", []byte(`{"metadata":{"name":"x"}}`)); err == nil {
+			t.Errorf("an event of %s about nothing became %+v", apiVersion, o)
 		}
 	}
 	if o, err := observe.Decode("v1", "ConfigMap", []byte(`{}`)); o != nil || err != nil || observe.Known("v1", "ConfigMap") {

@@ -4,6 +4,8 @@
 package observe
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -27,7 +29,7 @@ func Lease(o *coordinationv1.Lease) *facts.Lease {
 
 // Deployment converts a Deployment.
 func Deployment(o *appsv1.Deployment) *facts.Workload {
-	return &facts.Workload{
+	w := &facts.Workload{
 		Meta: meta(facts.KindDeployment, &o.ObjectMeta), Observed: o.Status.ObservedGeneration,
 		Desired: orElse(o.Spec.Replicas, 1), Current: o.Status.Replicas, Updated: o.Status.UpdatedReplicas,
 		Ready: o.Status.ReadyReplicas, Available: o.Status.AvailableReplicas, Paused: o.Spec.Paused, Labels: o.Spec.Template.Labels,
@@ -35,6 +37,13 @@ func Deployment(o *appsv1.Deployment) *facts.Workload {
 			return facts.Condition{Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.Time}
 		}),
 	}
+	w.SpecChanged, w.StatusChanged = written(&o.ObjectMeta)
+	for i := range o.Status.Conditions {
+		if c := &o.Status.Conditions[i]; c.Type == appsv1.DeploymentProgressing {
+			w.Progressed = c.LastUpdateTime.Time
+		}
+	}
+	return w
 }
 
 // StatefulSet converts a StatefulSet.
@@ -49,32 +58,41 @@ func StatefulSet(o *appsv1.StatefulSet) *facts.Workload {
 	if r := o.Spec.UpdateStrategy.RollingUpdate; r != nil {
 		w.Partition = value(r.Partition)
 	}
+	w.SpecChanged, w.StatusChanged = written(&o.ObjectMeta)
 	return w
 }
 
 // DaemonSet converts a DaemonSet.
 func DaemonSet(o *appsv1.DaemonSet) *facts.Workload {
-	return &facts.Workload{
+	w := &facts.Workload{
 		Meta: meta(facts.KindDaemonSet, &o.ObjectMeta), Observed: o.Status.ObservedGeneration,
 		Desired: o.Status.DesiredNumberScheduled, Current: o.Status.CurrentNumberScheduled, Updated: o.Status.UpdatedNumberScheduled,
 		Ready: o.Status.NumberReady, Available: o.Status.NumberAvailable, Misscheduled: o.Status.NumberMisscheduled,
 		OnDelete: o.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType, Labels: o.Spec.Template.Labels,
 	}
+	w.SpecChanged, w.StatusChanged = written(&o.ObjectMeta)
+	return w
 }
 
 // ReplicaSet converts a ReplicaSet.
 func ReplicaSet(o *appsv1.ReplicaSet) *facts.Workload {
-	return &facts.Workload{
+	w := &facts.Workload{
 		Meta: meta(facts.KindReplicaSet, &o.ObjectMeta), Observed: o.Status.ObservedGeneration,
 		Desired: orElse(o.Spec.Replicas, 1), Current: o.Status.Replicas, Updated: o.Status.FullyLabeledReplicas,
 		Ready: o.Status.ReadyReplicas, Available: o.Status.AvailableReplicas,
 	}
+	// The old ones of a Deployment are scaled to zero, whatever the Deployment is.
+	if w.Owner.Kind == "" {
+		w.Labels = o.Spec.Template.Labels
+	}
+	return w
 }
 
 // Job converts a Job.
 func Job(o *batchv1.Job) *facts.Job {
 	return &facts.Job{
-		Meta: meta(facts.KindJob, &o.ObjectMeta), Suspended: value(o.Spec.Suspend), Started: timeOf(o.Status.StartTime), Active: o.Status.Active,
+		Meta: meta(facts.KindJob, &o.ObjectMeta), Suspended: value(o.Spec.Suspend), Queued: o.Labels[labelQueue] != "",
+		Started: timeOf(o.Status.StartTime), Active: o.Status.Active,
 		Conditions: conditions(o.Status.Conditions, func(c *batchv1.JobCondition) facts.Condition {
 			return facts.Condition{Type: string(c.Type), Status: string(c.Status), Reason: c.Reason, Message: c.Message, Since: c.LastTransitionTime.Time}
 		}),
@@ -86,7 +104,7 @@ func Job(o *batchv1.Job) *facts.Job {
 func CronJob(o *batchv1.CronJob) *facts.CronJob {
 	c := &facts.CronJob{
 		Meta: meta(facts.KindCronJob, &o.ObjectMeta), Schedule: o.Spec.Schedule, Suspended: value(o.Spec.Suspend),
-		LastScheduled: timeOf(o.Status.LastScheduleTime), Forbid: o.Spec.ConcurrencyPolicy == batchv1.ForbidConcurrent, Active: len(o.Status.Active),
+		LastScheduled: timeOf(o.Status.LastScheduleTime), LastSucceeded: timeOf(o.Status.LastSuccessfulTime), Forbid: o.Spec.ConcurrencyPolicy == batchv1.ForbidConcurrent, Active: len(o.Status.Active),
 		Deadline: time.Duration(value(o.Spec.StartingDeadlineSeconds)) * time.Second,
 	}
 	if zone := value(o.Spec.TimeZone); zone != "" {
@@ -114,7 +132,7 @@ func Autoscaler(o *autoscalingv2.HorizontalPodAutoscaler) *facts.Autoscaler {
 // DisruptionBudget converts a PodDisruptionBudget.
 func DisruptionBudget(o *policyv1.PodDisruptionBudget) *facts.DisruptionBudget {
 	return &facts.DisruptionBudget{
-		Meta: meta(facts.KindDisruptionBudget, &o.ObjectMeta), Desired: o.Status.DesiredHealthy, Healthy: o.Status.CurrentHealthy,
+		Meta: meta(facts.KindDisruptionBudget, &o.ObjectMeta), Expected: o.Status.ExpectedPods, Desired: o.Status.DesiredHealthy, Healthy: o.Status.CurrentHealthy,
 		Conditions: conditions(o.Status.Conditions, metaCondition),
 	}
 }
@@ -137,6 +155,7 @@ func Quota(o *corev1.ResourceQuota) *facts.Quota {
 			q.Usage = append(q.Usage, facts.Usage{Resource: string(name), Used: used.AsApproximateFloat64(), Hard: hard.AsApproximateFloat64()})
 		}
 	}
+	slices.SortFunc(q.Usage, func(a, b facts.Usage) int { return strings.Compare(a.Resource, b.Resource) })
 	return q
 }
 

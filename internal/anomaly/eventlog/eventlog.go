@@ -14,8 +14,8 @@ import (
 const (
 	// keep is how long an event is remembered after it happened last.
 	keep = time.Hour
-	// maxPerObject bounds the events of one object.
-	maxPerObject = 32
+	// maxPerReason bounds the events of one object with the same reason.
+	maxPerReason = 32
 	// maxStamps bounds the moments that are kept of one event.
 	maxStamps = 16
 )
@@ -23,6 +23,7 @@ const (
 // Log holds events by the object that they are about. The zero value is not
 // usable; see New.
 type Log struct {
+	asked   func(reason string) bool
 	objects map[facts.Ref][]*entry
 	counts  map[facts.Ref]count
 	// order has the events by when they were seen last, for forgetting.
@@ -43,6 +44,7 @@ type count struct {
 
 type entry struct {
 	event     facts.Ref
+	uid       string
 	reason    string
 	message   string
 	container string
@@ -57,15 +59,20 @@ type stamp struct {
 	n  int32
 }
 
-// New returns an empty Log.
-func New() *Log {
-	return &Log{objects: map[facts.Ref][]*entry{}, counts: map[facts.Ref]count{}, storm: storms{}}
+// New returns an empty Log. It remembers events with the reasons that asked is true
+// for; of the others only how many Warnings there are.
+func New(asked func(reason string) bool) *Log {
+	return &Log{asked: asked, objects: map[facts.Ref][]*entry{}, counts: map[facts.Ref]count{}, storm: storms{}}
 }
 
 // Put takes an event as it stands. It returns how often it has happened since it
-// was seen last; 0 means nothing new.
+// was seen last; 0 means nothing new, or nothing that anybody asks for.
 func (l *Log) Put(e *facts.Event, now time.Time) int32 {
 	l.expire(now)
+	asked := l.asked(e.Reason)
+	if !asked && !e.Warning {
+		return 0
+	}
 	last := e.Last
 	if last.IsZero() {
 		last = now
@@ -84,7 +91,9 @@ func (l *Log) Put(e *facts.Event, now time.Time) int32 {
 	}
 	l.counts[e.Ref] = count{uid: e.UID, n: max(e.Count, 1), last: last}
 	l.order = append(l.order, seen{event: e.Ref, regarding: e.Regarding, last: last})
-	l.add(e, n, last, known)
+	if asked {
+		l.add(e, n, last, known)
+	}
 	if e.Warning {
 		l.storm.add(e, n, last, now, known)
 	}
@@ -95,28 +104,59 @@ func (l *Log) add(e *facts.Event, n int32, last time.Time, known bool) {
 	entries := l.objects[e.Regarding]
 	i := slices.IndexFunc(entries, func(x *entry) bool { return x.event == e.Ref })
 	if i < 0 {
-		if len(entries) == maxPerObject {
-			entries = slices.Delete(entries, 0, 1)
+		var ok bool
+		if entries, ok = room(entries, e.Reason, last); !ok {
+			return
 		}
 		entries = append(entries, &entry{event: e.Ref})
 		i = len(entries) - 1
 		l.objects[e.Regarding] = entries
 	}
 	x := entries[i]
-	x.reason, x.message, x.container = e.Reason, e.Message, e.Container
+	x.uid, x.reason, x.message, x.container = e.RegardingUID, e.Reason, e.Message, e.Container
 	if x.first.IsZero() || !e.First.IsZero() && e.First.Before(x.first) {
 		x.first = e.First
 	}
-	// What happened before the first sight has two known moments. All of it counts
-	// at the last: nobody knows better.
+	// What happened before the first sight has two known moments. All but the first
+	// time counts at the last: nobody knows better.
 	if !known && n > 1 && e.First.Before(last) && !e.First.IsZero() {
-		x.stamps = append(x.stamps, stamp{at: e.First})
+		x.stamps = append(x.stamps, stamp{e.First, 1})
+		n--
 	}
 	if len(x.stamps) == maxStamps {
 		x.stamps = slices.Delete(x.stamps, 0, 1)
 	}
 	x.stamps = append(x.stamps, stamp{last, n})
 }
+
+// room makes room for an event with a reason that was heard last at a moment: of too
+// many the one goes that was heard the longest ago. It is false when that is the new
+// one.
+func room(entries []*entry, reason string, at time.Time) ([]*entry, bool) {
+	n, oldest := 0, 0
+	for i, x := range entries {
+		if x.reason != reason {
+			continue
+		}
+		if n == 0 || x.last().Before(entries[oldest].last()) {
+			oldest = i
+		}
+		n++
+	}
+	if n < maxPerReason {
+		return entries, true
+	}
+	if at.Before(entries[oldest].last()) {
+		return entries, false
+	}
+	return slices.Delete(entries, oldest, oldest+1), true
+}
+
+func (x *entry) last() time.Time { return x.stamps[len(x.stamps)-1].at }
+
+// about says whether an event is about the object with a UID, rather than one of the
+// same name before it. Either may be unknown.
+func (x *entry) about(uid string) bool { return uid == "" || x.uid == "" || x.uid == uid }
 
 // Delete forgets that an event object exists. What it said stays until it is old.
 func (l *Log) Delete(event facts.Ref) { delete(l.counts, event) }
@@ -164,44 +204,70 @@ type Heard struct {
 	// First and Last are the moments within the window. Began is when the events
 	// began, which may be before it.
 	First, Last, Began time.Time
+	// Enough is when it had happened as often as was asked for, or the earliest that
+	// it can have been.
+	Enough time.Time
 	// Until is when the count falls below what was asked for if nothing happens.
 	Until time.Time
 	// Reason, Message and Container are those of the last event.
 	Reason, Message, Container string
 }
 
+// Heard reports whether there is anything about an object.
+func (l *Log) Heard(regarding facts.Ref) bool { return len(l.objects[regarding]) > 0 }
+
 // Ask returns what happened to an object within the window before now. It is false
-// when it happened less often than asked for.
-func (l *Log) Ask(regarding facts.Ref, q *Query, now time.Time) (Heard, bool) {
+// when it happened less often than asked for. uid is the object's; empty when it is
+// not known.
+func (l *Log) Ask(regarding facts.Ref, uid string, q *Query, now time.Time) (Heard, bool) {
 	entries := l.objects[regarding]
 	if len(entries) == 0 {
 		return Heard{}, false
 	}
 	var h Heard
 	var within []stamp
+	var times []time.Time
+	least := max(q.AtLeast, 1)
 	for _, x := range entries {
-		if !slices.Contains(q.Reasons, x.reason) || q.Message != nil && !q.Message(x.message) {
+		if !x.about(uid) || !slices.Contains(q.Reasons, x.reason) || q.Message != nil && !q.Message(x.message) {
 			continue
 		}
-		for _, s := range x.stamps {
+		for i, s := range x.stamps {
 			if now.Sub(s.at) < q.Window {
 				within = append(within, s)
+				times = x.spread(times, i, least)
 				h.hear(x, s)
 			}
 		}
 	}
-	if h.Count < max(q.AtLeast, 1) {
+	if h.Count < least {
 		return Heard{}, false
 	}
+	slices.SortFunc(times, time.Time.Compare)
+	h.Enough = times[least-1]
 	slices.SortFunc(within, func(a, b stamp) int { return b.at.Compare(a.at) })
 	sum := int32(0)
 	for _, s := range within {
-		if sum += s.n; sum >= max(q.AtLeast, 1) {
+		if sum += s.n; sum >= least {
 			h.Until = s.at.Add(q.Window)
 			break
 		}
 	}
 	return h, true
+}
+
+// spread appends when what a stamp counts happened, no more of it than most: the last
+// time at its moment, the others as soon as can be, which is after the stamp before.
+func (x *entry) spread(times []time.Time, i int, most int32) []time.Time {
+	s := x.stamps[i]
+	from := s.at
+	if i > 0 {
+		from = x.stamps[i-1].at
+	}
+	for range min(s.n-1, most) {
+		times = append(times, from)
+	}
+	return append(times, s.at)
 }
 
 func (h *Heard) hear(x *entry, s stamp) {
@@ -221,10 +287,10 @@ func (h *Heard) hear(x *entry, s stamp) {
 }
 
 // Near reports whether one of the reasons was heard of an object within a time
-// before or after a moment.
-func (l *Log) Near(regarding facts.Ref, reasons []string, at time.Time, within time.Duration) bool {
+// before or after a moment. uid is as for Ask.
+func (l *Log) Near(regarding facts.Ref, uid string, reasons []string, at time.Time, within time.Duration) bool {
 	for _, x := range l.objects[regarding] {
-		if !slices.Contains(reasons, x.reason) {
+		if !x.about(uid) || !slices.Contains(reasons, x.reason) {
 			continue
 		}
 		if slices.ContainsFunc(x.stamps, func(s stamp) bool { return s.at.Sub(at).Abs() <= within }) {

@@ -4,6 +4,7 @@
 package eventlog
 
 import (
+	"strings"
 	"time"
 
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
@@ -51,9 +52,8 @@ func (s storms) add(e *facts.Event, n int32, last, now time.Time, known bool) {
 		t = &tally{began: last}
 		s[k] = t
 	}
-	t.regarding, t.message = e.Regarding, e.Message
-	if last.After(t.last) {
-		t.last = last
+	if t.last.IsZero() || last.After(t.last) || last.Equal(t.last) && t.follows(e) {
+		t.last, t.regarding, t.message = last, e.Regarding, e.Message
 	}
 	first := e.First
 	if first.IsZero() || first.After(last) {
@@ -69,6 +69,15 @@ func (s storms) add(e *facts.Event, n int32, last, now time.Time, known bool) {
 		t.count(first, float64(n)-share)
 	}
 	t.count(last, share)
+}
+
+// follows says which of two events of the same moment tells, so that it does not
+// depend on the order in which they come.
+func (t *tally) follows(e *facts.Event) bool {
+	if c := strings.Compare(e.Regarding.String(), t.regarding.String()); c != 0 {
+		return c < 0
+	}
+	return e.Message < t.message
 }
 
 func (s storms) prune(now time.Time) {

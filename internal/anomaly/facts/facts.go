@@ -24,6 +24,7 @@ const (
 	KindStatefulSet      = "StatefulSet"
 	KindDaemonSet        = "DaemonSet"
 	KindReplicaSet       = "ReplicaSet"
+	KindController       = "ReplicationController"
 	KindJob              = "Job"
 	KindCronJob          = "CronJob"
 	KindAutoscaler       = "HorizontalPodAutoscaler"
@@ -90,7 +91,9 @@ func (r Ref) String() string {
 
 // Owner names the object that manages another one in the same namespace.
 type Owner struct {
-	// Kind is empty when nobody manages the object.
+	// Kind is empty when nobody manages the object. A kind of another API group that
+	// shares its name with one of the kinds here has the group behind it, as in
+	// "Job.batch.volcano.sh".
 	Kind string
 	// Name of the owner.
 	Name string

@@ -14,6 +14,9 @@ type Event struct {
 	Meta
 	// Regarding is the object that it is about.
 	Regarding Ref
+	// RegardingUID is that object's; empty when the event does not tell. An object of
+	// the same name with another UID is another one.
+	RegardingUID string
 	// Reason is the machine's word.
 	Reason string
 	// Message is for people.

@@ -40,21 +40,13 @@ type StorageClass struct {
 	WaitsForConsumer bool
 }
 
-// AttachError is why a volume cannot be attached or detached.
-type AttachError struct {
-	// Message of the driver; empty means no error.
-	Message string
-	// Since is when it happened.
-	Since time.Time
-}
-
 // VolumeAttachment is a VolumeAttachment.
 type VolumeAttachment struct {
 	Meta
 	// Volume and Node are what is attached where.
 	Volume, Node string
-	// Attach and Detach are the errors.
-	Attach, Detach AttachError
+	// AttachError and DetachError are the messages of the driver; empty means none.
+	AttachError, DetachError string
 }
 
 // Port of a Service.
@@ -80,6 +72,9 @@ type Service struct {
 	Ports []Port
 	// Addresses is how many the load balancer has.
 	Addresses int
+	// PodsChanged is when the pods that it selects last changed, as far as they
+	// tell. Only analyze says it: an agent sees them change.
+	PodsChanged time.Time
 }
 
 // EndpointSlice is a part of the endpoints of a Service.
@@ -89,7 +84,7 @@ type EndpointSlice struct {
 	Service string
 	// Ready is how many endpoints are.
 	Ready int
-	// Changed is when the pods behind it last changed, as far as it tells.
+	// Changed is when it last did, or the pods behind it, as far as it tells.
 	Changed time.Time
 }
 
@@ -150,6 +145,8 @@ type Secret struct {
 // Certificate is a Certificate of cert-manager.
 type Certificate struct {
 	Meta
+	// Secret is the name of the one that it keeps.
+	Secret string
 	// Renewal is status.renewalTime.
 	Renewal time.Time
 	// Conditions of the status.

@@ -92,7 +92,7 @@ type Pod struct {
 	Finalizers []string
 	// Claims are the PersistentVolumeClaims that it mounts.
 	Claims []string
-	// Queued is true when a queue decides when it starts (Kueue).
+	// Queued is true when it names a queue that decides when it starts (Kueue).
 	Queued bool
 	// Component is the control plane component or cluster add-on that it is, such
 	// as "kube-apiserver" or "coredns"; empty for other pods.

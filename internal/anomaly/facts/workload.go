@@ -5,7 +5,8 @@ package facts
 
 import "time"
 
-// Workload is a Deployment, StatefulSet, DaemonSet or ReplicaSet.
+// Workload is a Deployment, StatefulSet, DaemonSet, ReplicaSet or
+// ReplicationController.
 type Workload struct {
 	Meta
 	// Observed is status.observedGeneration.
@@ -30,9 +31,14 @@ type Workload struct {
 	Paused bool
 	// CurrentRevision and UpdateRevision are a StatefulSet's.
 	CurrentRevision, UpdateRevision string
+	// Progressed is when a Deployment's rollout last made progress.
+	Progressed time.Time
+	// SpecChanged is when the spec was last changed, and StatusChanged when the status
+	// was, as far as the object tells.
+	SpecChanged, StatusChanged time.Time
 	// Conditions of the status.
 	Conditions []Condition
-	// Labels are those of the pod template.
+	// Labels are those of the pod template; nil for a ReplicaSet of a Deployment.
 	Labels map[string]string
 }
 
@@ -44,6 +50,8 @@ type Job struct {
 	Meta
 	// Suspended is spec.suspend.
 	Suspended bool
+	// Queued is true when it names a queue that decides when it starts (Kueue).
+	Queued bool
 	// Started is status.startTime.
 	Started time.Time
 	// Active is how many pods run.
@@ -66,6 +74,8 @@ type CronJob struct {
 	SuspendedSince time.Time
 	// LastScheduled is status.lastScheduleTime.
 	LastScheduled time.Time
+	// LastSucceeded is status.lastSuccessfulTime.
+	LastSucceeded time.Time
 	// Deadline is startingDeadlineSeconds; 0 for none.
 	Deadline time.Duration
 	// Forbid is true when a running Job keeps the next from starting.
@@ -90,8 +100,9 @@ type Autoscaler struct {
 // DisruptionBudget is a PodDisruptionBudget.
 type DisruptionBudget struct {
 	Meta
-	// Desired and Healthy are how many pods have to be healthy and are.
-	Desired, Healthy int32
+	// Expected is how many pods it is about, Desired how many have to be healthy,
+	// and Healthy how many are.
+	Expected, Desired, Healthy int32
 	// Conditions of the status.
 	Conditions []Condition
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/atlhyper/atlhyper/internal/anomaly/eventlog"
@@ -24,7 +25,14 @@ func ofCluster(f Finding, part string) (*facts.Meta, Finding) {
 
 func (e *evaluation) judgeCluster() {
 	t := &e.w.totals
-	over := t.over()
+	var over [2]bool
+	if !e.partial(facts.KindNode, clusterOvercommitted) && !e.partial(facts.KindPod, clusterOvercommitted) {
+		over = t.over()
+	}
+	var since [2]time.Time
+	if (over[0] || over[1]) && e.w.dating() {
+		since = e.w.overSince()
+	}
 	for i, r := range []struct {
 		name       string
 		asked, has int64
@@ -32,7 +40,7 @@ func (e *evaluation) judgeCluster() {
 		if !over[i] {
 			continue
 		}
-		meta, f := ofCluster(Finding{Key: Key{Rule: clusterOvercommitted}, Reason: "Overcommitted"}, r.name)
+		meta, f := ofCluster(Finding{Key: Key{Rule: clusterOvercommitted}, Reason: "Overcommitted", Earliest: since[i]}, r.name)
 		f.Explain = inState(fmt.Sprintf("Pods request %s of the %s that is left when the largest node fails", percent(float64(r.asked), float64(r.has)), r.name),
 			"requests."+r.name, strconv.FormatInt(r.asked, 10), label("room", strconv.FormatInt(r.has, 10)), label("nodes", strconv.Itoa(len(t.nodes))))
 		e.add(meta, f, sinceCreated)
@@ -61,16 +69,22 @@ func (e *evaluation) judgeSkew() {
 			server = minorOf(c.Version)
 		}
 	}
+	// The first that is too old is enough, or the third that differs.
 	var reason string
+	concerned, enough := minors, many
 	switch {
 	case server > 0 && minors[0] < server-behind:
 		reason = "KubeletTooOld"
+		concerned, enough = slices.DeleteFunc(slices.Clone(minors), func(minor int) bool { return minor >= server-behind }), 0
 	case len(minors) > many:
 		reason = "ManyKubeletVersions"
 	default:
 		return
 	}
 	meta, f := ofCluster(Finding{Key: Key{Rule: versionSkew}, Reason: reason}, facts.ClusterName)
+	if e.w.dating() {
+		f.Earliest = e.w.minorSince(concerned, enough)
+	}
 	f.Explain = inState(fmt.Sprintf("Kubelets have the minor versions %v", minors), "status.nodeInfo.kubeletVersion", fmt.Sprint(minors), label("apiServerMinor", strconv.Itoa(server)))
 	e.add(meta, f, sinceCreated)
 }
@@ -98,10 +112,23 @@ func overQuotaRef(namespace string) facts.Ref {
 	return facts.Ref{Kind: "OverQuota", Namespace: namespace}
 }
 
-// overQuota says that something could not be created lately because of a quota.
-func (w *World) overQuota(namespace string, now time.Time) bool {
-	last, ok := w.exceeded[namespace]
-	return ok && now.Sub(last) < overQuota.Window
+// overQuota says that something could not be created lately because of a quota, or
+// of one that was not named.
+func (w *World) overQuota(quota facts.Ref, now time.Time) bool {
+	last := w.exceeded[quota]
+	quota.Name = ""
+	last = latestTime(last, w.exceeded[quota])
+	return !last.IsZero() && now.Sub(last) < overQuota.Window
+}
+
+// quotaIn finds the name in "exceeded quota: compute, requested: pods=1".
+func quotaIn(message string) string {
+	_, rest, _ := strings.Cut(message, "exceeded quota: ")
+	name, _, ok := strings.Cut(rest, ",")
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(name)
 }
 
 // noteQuota remembers an event about an exceeded quota.
@@ -110,9 +137,10 @@ func (w *World) noteQuota(o *facts.Event, now time.Time) {
 		return
 	}
 	at := firstTime(o.Last, now)
-	first := now.Sub(w.exceeded[o.Regarding.Namespace]) >= overQuota.Window
-	if at.After(w.exceeded[o.Regarding.Namespace]) {
-		w.exceeded[o.Regarding.Namespace] = at
+	quota := facts.Ref{Kind: facts.KindQuota, Namespace: o.Regarding.Namespace, Name: quotaIn(o.Message)}
+	first := now.Sub(w.exceeded[quota]) >= overQuota.Window
+	if at.After(w.exceeded[quota]) {
+		w.exceeded[quota] = at
 	}
 	if first {
 		w.notify(overQuotaRef(o.Regarding.Namespace))
@@ -185,7 +213,8 @@ func (e *evaluation) judgeManagedCluster(m *facts.ManagedCluster) {
 }
 
 func (e *evaluation) judgeRemoteCommand(r *facts.RemoteCommand) {
-	if r.Finished || r.Deadline.IsZero() {
+	// Without a state nobody has taken notice of it, and nobody is late.
+	if r.Finished || r.State == "" || r.Deadline.IsZero() {
 		return
 	}
 	f := itself(&r.Meta, commandStuck, firstOf(r.State, "Unfinished"), r.Deadline)

@@ -5,6 +5,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,9 +78,9 @@ func (e *evaluation) judgeWaiting(p *facts.Pod, c *facts.Container) {
 		if looping := loopingSince(p, c); e.w.options.Snapshot && !looping.IsZero() {
 			f.Since = looping
 		}
-		f.Escalations = e.ownerDown(p, f.Owner)
+		f.Escalations = e.ownerDown(f.Owner)
 	case podImagePull:
-		f.Escalations = e.ownerDown(p, f.Owner)
+		f.Escalations = e.ownerDown(f.Owner)
 		f.Inhibitors = []Key{throttledKey(c)}
 	}
 	e.add(&p.Meta, f, sinceCreated)
@@ -144,25 +145,17 @@ func (e *evaluation) ownedBy(p *facts.Pod, id catalogue.ID, reason string) Findi
 }
 
 // ownerDown escalates when no replica of the top owner has been ready for long.
-func (e *evaluation) ownerDown(p *facts.Pod, top telemetry.ObjectRef) []Escalation {
+func (e *evaluation) ownerDown(top telemetry.ObjectRef) []Escalation {
 	switch top.Kind {
 	case facts.KindDeployment, facts.KindStatefulSet, facts.KindDaemonSet, facts.KindReplicaSet:
 	default:
 		return nil
 	}
 	ref := facts.Ref{Kind: top.Kind, Namespace: top.Namespace, Name: top.Name}
-	w, ok := e.look(ref).(*facts.Workload)
-	if !ok || !w.Down() {
+	if w, ok := e.look(ref).(*facts.Workload); !ok || !w.Down() {
 		return nil
 	}
-	since := time.Time{}
-	if m, ok := e.w.things[ref].memory.(*workloadMemory); ok {
-		since = m.downSince
-	}
-	if since.IsZero() {
-		since = conditionSince(facts.Is(p.Conditions, "Ready", facts.False))
-	}
-	return []Escalation{{Severity: telemetry.SeverityCritical, After: 5 * time.Minute, Since: since}}
+	return []Escalation{{Severity: telemetry.SeverityCritical, After: 5 * time.Minute, Down: ref}}
 }
 
 func (e *evaluation) pullThrottled(p *facts.Pod, c *facts.Container, word string) {
@@ -183,11 +176,19 @@ func throttledKey(c *facts.Container) Key {
 	return Key{Rule: podPullThrottled, Group: Group{Kind: "Registry", Name: registryOf(c.Image)}}
 }
 
+// dockerHub is the registry of images without a host, and of these hosts.
+const dockerHub = "docker.io"
+
+var dockerHubs = []string{"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+
 // registryOf returns the host of an image reference.
 func registryOf(image string) string {
 	host, _, found := strings.Cut(image, "/")
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
-		return "docker.io"
+		return dockerHub
+	}
+	if host = strings.ToLower(host); slices.Contains(dockerHubs, host) {
+		return dockerHub
 	}
 	return host
 }
@@ -227,34 +228,39 @@ func (e *evaluation) judgeInit(p *facts.Pod, c *facts.Container) {
 // judgeEnd judges how a container ended, current being its state rather than that
 // of its last instance.
 func (e *evaluation) judgeEnd(p *facts.Pod, c *facts.Container, end *facts.Termination, current bool) {
+	// In a snapshot the state stands for itself, however old, unless the pod has
+	// ended and will have it for ever.
+	stands := e.w.options.Snapshot && current && !p.Finished()
 	switch {
-	case end.Reason == "OOMKilled":
-		f := e.ended(p, c, end, podOOMKilled, end.Reason)
-		// In a snapshot the state stands for itself, however old.
-		if e.w.options.Snapshot && current {
+	case end.Reason == oomKilled:
+		f := e.ended(p, c, end, current, podOOMKilled, end.Reason)
+		if stands {
 			f.Edge = ""
 		}
 		e.add(&p.Meta, f, sinceCreated)
 	case end.ExitCode == 137 && p.Deleted.IsZero() && p.Reason == "" &&
-		!e.w.events.Near(p.Ref, []string{"Killing", "Unhealthy"}, end.Finished, 30*time.Second):
-		f := e.ended(p, c, end, podSigkill, "Signal9")
+		!e.w.events.Near(p.Ref, p.UID, []string{"Killing", "Unhealthy"}, end.Finished, 30*time.Second):
+		f := e.ended(p, c, end, current, podSigkill, "Signal9")
 		// Until then an event may explain it.
 		f.NotBefore = f.Since.Add(30 * time.Second)
-		if e.w.options.Snapshot && current {
+		if stands {
 			f.Edge = ""
 		}
 		e.add(&p.Meta, f, sinceCreated)
 	}
 	if current && (end.Reason == "StartError" || end.Reason == "ContainerCannotRun") {
 		e.explained.failed = true
-		f := e.ended(p, c, end, podRunError, end.Reason)
+		f := e.ended(p, c, end, current, podRunError, end.Reason)
 		f.Edge = ""
 		e.add(&p.Meta, f, sinceCreated)
 	}
 }
 
-// ended begins a finding about an instance of a container that ended.
-func (e *evaluation) ended(p *facts.Pod, c *facts.Container, end *facts.Termination, id catalogue.ID, reason string) Finding {
+const oomKilled = "OOMKilled"
+
+// ended begins a finding about an instance of a container that ended, current being
+// its state rather than that of its last instance.
+func (e *evaluation) ended(p *facts.Pod, c *facts.Container, end *facts.Termination, current bool, id catalogue.ID, reason string) Finding {
 	f := e.container(p, c, id, reason)
 	f.Since = end.Finished
 	if f.Since.IsZero() {
@@ -266,8 +272,17 @@ func (e *evaluation) ended(p *facts.Pod, c *facts.Container, end *facts.Terminat
 	}
 	f.Explain = func() Explanation {
 		x := Explanation{Message: fmt.Sprintf("Container %s ended with %s, exit code %d", c.Name, firstOf(end.Reason, "no reason"), end.ExitCode)}
+		field, value := ".state.terminated", end.Reason
+		if !current {
+			field = ".lastState.terminated"
+		}
+		if id == podSigkill {
+			field, value = field+".exitCode", strconv.Itoa(int(end.ExitCode))
+		} else {
+			field += ".reason"
+		}
 		x.Evidence = append(endOf(end), containerEvidence(c)...)
-		x.Evidence = append(x.Evidence, label("field", "status.containerStatuses[name="+c.Name+"].state.terminated"), label("value", end.Reason))
+		x.Evidence = append(x.Evidence, label("field", statusesOf(c.Role)+"[name="+c.Name+"]"+field), label("value", value))
 		x.Evidence = evidenceOf(x.Evidence...)
 		return x
 	}

@@ -65,7 +65,11 @@ func (e *evaluation) partial(kind string, id catalogue.ID) bool {
 
 // ask asks for events about an object.
 func (e *evaluation) ask(ref facts.Ref, q *eventlog.Query) (eventlog.Heard, bool) {
-	return e.w.events.Ask(ref, q, e.now)
+	if !e.w.events.Heard(ref) {
+		return eventlog.Heard{}, false
+	}
+	uid, _ := e.w.UID(ref)
+	return e.w.events.Ask(ref, uid, q, e.now)
 }
 
 // fallback says when a finding began that its object does not date.
@@ -81,12 +85,16 @@ const (
 // add adds a finding about an object, completing what is the same for all.
 func (e *evaluation) add(meta *facts.Meta, f Finding, dated fallback) {
 	if f.Edge != "" && !e.w.options.Horizon.IsZero() && f.Since.Before(e.w.options.Horizon) {
-		return
+		if f.Rule != podOOMKilled {
+			return
+		}
+		f.Past = true
 	}
 	if f.Object == (telemetry.ObjectRef{}) {
 		f.Object = meta.Telemetry(meta.UID)
 	}
 	if e.w.options.Snapshot && f.Since.IsZero() {
+		f.Guessed = true
 		switch {
 		case !f.Earliest.IsZero():
 			f.Since = f.Earliest
@@ -184,6 +192,14 @@ func (e *evaluation) judgeSurrogate(ref facts.Ref) {
 		e.judgeClusterLimits(ref.Name)
 	case kindEventStorm:
 		e.judgeEventStorm(eventlog.Kind{Namespace: ref.Namespace, Reason: ref.Name})
+	case facts.KindNode:
+		if e.w.lacks(ref.Kind) {
+			e.judgeNodeEvents(&facts.Node{Meta: facts.Meta{Ref: ref}})
+		}
+	case facts.KindCronJob:
+		if e.w.lacks(ref.Kind) {
+			e.judgeSchedule(&facts.CronJob{Meta: facts.Meta{Ref: ref}})
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ type Escalation struct {
 	Whole bool
 	// Since is when what escalates began; zero when nobody knows.
 	Since time.Time
+	// Down is a workload: what escalates is that none of its replicas is ready. Then
+	// World.DownSince says since when.
+	Down facts.Ref
 }
 
 // Explanation is what a person wants to know about a finding.
@@ -77,6 +80,9 @@ type Finding struct {
 	// Earliest is before when it cannot have begun. Only snapshots use it, and
 	// only without Since.
 	Earliest time.Time
+	// Guessed says that Since is the earliest moment possible: good enough to be
+	// raised, not to rise.
+	Guessed bool
 	// Hold replaces the rule's For when it is not negative.
 	Hold time.Duration
 	// NotBefore keeps it from being raised earlier.
@@ -90,6 +96,8 @@ type Finding struct {
 	Token uint64
 	// Edge identifies something that happened once, at Since; empty for a state.
 	Edge string
+	// Past says that the edge is old news: it counts among others and is not told.
+	Past bool
 
 	// Escalations in the order of the rule's.
 	Escalations []Escalation
@@ -101,6 +109,9 @@ type Finding struct {
 
 // RuleHold is the Hold of a finding that takes the rule's For.
 const RuleHold time.Duration = -1
+
+// beyond added to a duration makes it one that has to be exceeded.
+const beyond = time.Nanosecond
 
 // UnknownStart is the Since of a finding of a snapshot that has held for nobody
 // knows how long. It counts as long enough.

@@ -22,11 +22,11 @@ func (e *evaluation) judgeJob(j *facts.Job) {
 		e.judgeFailedJob(j, c)
 		return
 	}
-	if facts.Is(j.Conditions, "Complete", facts.True) != nil || j.Suspended || j.Active == 0 || j.Started.IsZero() {
+	if isComplete(j) || j.Suspended || j.Active <= 0 || j.Started.IsZero() || !j.Deleted.IsZero() {
 		return
 	}
 	f := itself(&j.Meta, jobLong, "RunsTooLong", j.Started)
-	f.Hold = longJob
+	f.Hold = longJob + beyond
 	f.Explain = inState("Job "+j.Name+" has run since "+stampOf(j.Started), "status.startTime", stampOf(j.Started), label("active", strconv.Itoa(int(j.Active))))
 	e.add(&j.Meta, f, sinceCreated)
 }
@@ -36,7 +36,7 @@ func (e *evaluation) judgeFailedJob(j *facts.Job, c *facts.Condition) {
 	f.Explain = byCondition("Job "+j.Name+" failed", c)
 	if cronJob, ok := cronJobOf(j); ok {
 		e.need(succeededRef(cronJob))
-		if e.w.succeeded[cronJob].After(j.Created) {
+		if e.w.succeeded[cronJob].After(j.Created) || e.w.succeededSince(cronJob, c.Since) {
 			return
 		}
 		f.Group = groupOf(cronJob)
@@ -49,12 +49,31 @@ func (e *evaluation) judgeFailedJob(j *facts.Job, c *facts.Condition) {
 	e.add(&j.Meta, f, sinceCreated)
 }
 
-func (e *evaluation) judgeCronJob(c *facts.CronJob, t *thing) {
+// succeededSince says that a CronJob remembers a success later than a moment, which a
+// Job may have had that is not kept.
+func (w *World) succeededSince(cronJob facts.Ref, moment time.Time) bool {
+	t := w.things[cronJob]
+	if t == nil || moment.IsZero() {
+		return false
+	}
+	c, ok := t.object.(*facts.CronJob)
+	return ok && c.LastSucceeded.After(moment)
+}
+
+// judgeSchedule finds a CronJob that is never run because of what it asks for.
+func (e *evaluation) judgeSchedule(c *facts.CronJob) {
 	if h, ok := e.ask(c.Ref, &scheduleBroken); ok {
 		f := itself(&c.Meta, cronJobInvalid, h.Reason, h.Last)
 		f.Edge = h.Reason + "/" + strconv.FormatInt(h.Last.UnixNano(), 10)
 		f.Explain = byEvents("The schedule of the CronJob is not understood", h, label("field", "spec.schedule"), label("value", c.Schedule))
 		e.add(&c.Meta, f, sinceCreated)
+	}
+}
+
+func (e *evaluation) judgeCronJob(c *facts.CronJob, t *thing) {
+	e.judgeSchedule(c)
+	if c.Suspended && !c.Deleted.IsZero() {
+		return
 	}
 	if c.Suspended {
 		f := itself(&c.Meta, cronJobSuspended, "Suspended", c.SuspendedSince)

@@ -186,7 +186,11 @@ func (w *World) touchMetrics(names ...string) {
 func (w *World) Synced(now time.Time) []facts.Ref {
 	w.synced = true
 	w.usage.keep(now, func(node string) bool { return !w.NodeGone(node) })
-	return w.clusterMetrics(&w.limits)
+	refs := w.clusterMetrics(&w.limits)
+	if w.options.Snapshot {
+		refs = append(append(refs, clusterRef), w.recount()...)
+	}
+	return refs
 }
 
 // SubjectOf returns the subject that an anomaly of a threshold has, which is one.

@@ -31,42 +31,14 @@ func (e *evaluation) judgeService(s *facts.Service) {
 	if e.partial(facts.KindEndpointSlice, serviceNoEndpoints) {
 		return
 	}
-	ready, changed := e.readyEndpoints(s.Namespace, s.Name)
-	if ready > 0 || e.scaledToZero(s) {
+	earliest, none := e.noEndpoints(s)
+	if !none || e.scaledToZero(s) {
 		return
 	}
 	f := itself(&s.Meta, serviceNoEndpoints, "NoReadyEndpoints", time.Time{})
-	f.Earliest = changed
+	f.Earliest = earliest
 	f.Explain = inState("No endpoint of Service "+s.Name+" is ready", "endpoints[].conditions.ready", "none", label("selector", selectorOf(s.Selector)))
 	e.add(&s.Meta, f, sinceCreated)
-}
-
-func (e *evaluation) readyEndpoints(namespace, service string) (ready int, changed time.Time) {
-	ref := endpointsRef(namespace, service)
-	e.need(ref)
-	found := e.w.endpoints[ref]
-	return found.ready, found.changed
-}
-
-// scaledToZero says that the Service selects a workload that has no replicas on
-// purpose.
-func (e *evaluation) scaledToZero(s *facts.Service) bool {
-	e.need(zeroWorkloads(s.Namespace))
-	for _, w := range e.w.zero[s.Namespace] {
-		if selects(s.Selector, w.Labels) {
-			return true
-		}
-	}
-	return false
-}
-
-func selects(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, ok := labels[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
 }
 
 func selectorOf(selector map[string]string) string {
@@ -79,6 +51,9 @@ func selectorOf(selector map[string]string) string {
 }
 
 func (e *evaluation) judgeIngress(i *facts.Ingress) {
+	if !i.Deleted.IsZero() {
+		return
+	}
 	missing := e.missingBackends(i)
 	if len(i.Secrets) > 0 && !e.partial(facts.KindSecret, ingressBackend) {
 		for _, name := range i.Secrets {
@@ -130,27 +105,31 @@ func (e *evaluation) judgeWebhooks(w *facts.Webhooks) {
 	if e.partial(facts.KindService, webhookDown) {
 		return
 	}
+	// One that fails is enough; the one that may have failed for longest tells.
+	var found *Finding
 	for _, hook := range w.Hooks {
 		if !hook.FailClosed || hook.Service == "" {
 			continue
 		}
-		reason := ""
+		reason, earliest := "", w.Created
 		s, ok := e.look(facts.Ref{Kind: facts.KindService, Namespace: hook.Namespace, Name: hook.Service}).(*facts.Service)
 		if !ok {
 			reason = "ServiceMissing"
 		} else if s.Type != "ExternalName" && !e.partial(facts.KindEndpointSlice, webhookDown) {
-			if ready, _ := e.readyEndpoints(hook.Namespace, hook.Service); ready == 0 {
-				reason = "NoReadyEndpoints"
+			if lost, none := e.noEndpoints(s); none {
+				reason, earliest = "NoReadyEndpoints", latestTime(w.Created, lost)
 			}
 		}
-		if reason == "" {
+		if reason == "" || found != nil && !earliest.Before(found.Earliest) {
 			continue
 		}
-		f := itself(&w.Meta, webhookDown, reason, time.Time{})
-		f.Explain = inState(fmt.Sprintf("Webhook %s fails every request: nothing answers for Service %s/%s", hook.Name, hook.Namespace, hook.Service),
+		found = new(itself(&w.Meta, webhookDown, reason, time.Time{}))
+		found.Earliest = earliest
+		found.Explain = inState(fmt.Sprintf("Webhook %s fails every request: nothing answers for Service %s/%s", hook.Name, hook.Namespace, hook.Service),
 			"webhooks[name="+hook.Name+"].clientConfig.service", hook.Namespace+"/"+hook.Service, label("webhook", hook.Name))
-		e.add(&w.Meta, f, sinceCreated)
-		return
+	}
+	if found != nil {
+		e.add(&w.Meta, *found, sinceCreated)
 	}
 }
 
@@ -173,17 +152,32 @@ func (e *evaluation) judgeConditioned(o *facts.Conditioned) {
 	case facts.KindDefinition:
 		id = crdNotEstablished
 	}
-	for i := range o.Conditions {
-		c := &o.Conditions[i]
-		if c.Status != facts.False || !slices.Contains(conditionedRules[o.Kind], c.Type) {
-			continue
-		}
-		if id == apiServiceDown && !slices.Contains(apiServiceReasons, c.Reason) {
-			continue
-		}
-		e.conditioned(&o.Meta, id, c, fmt.Sprintf("%s %s is not %s", o.Kind, o.Name, c.Type))
+	// What is being deleted is not wanted any more. An APIService breaks discovery
+	// for as long as it is there.
+	if !o.Deleted.IsZero() && id != apiServiceDown {
 		return
 	}
+	c := oldest(o.Conditions, func(c *facts.Condition) bool {
+		return c.Status == facts.False && slices.Contains(conditionedRules[o.Kind], c.Type) &&
+			(id != apiServiceDown || slices.Contains(apiServiceReasons, c.Reason))
+	})
+	if c != nil {
+		e.conditioned(&o.Meta, id, c, fmt.Sprintf("%s %s is not %s", o.Kind, o.Name, c.Type))
+	}
+}
+
+// oldest returns the condition that has matched for longest, nil when none matches:
+// a second one that matches since a moment does not make the first one younger. What
+// is known counts before what is not.
+func oldest(conditions []facts.Condition, match func(*facts.Condition) bool) *facts.Condition {
+	var found *facts.Condition
+	for i := range conditions {
+		c := &conditions[i]
+		if match(c) && (found == nil || found.Since.IsZero() && !c.Since.IsZero() || !c.Since.IsZero() && c.Since.Before(found.Since)) {
+			found = c
+		}
+	}
+	return found
 }
 
 const (
@@ -195,16 +189,21 @@ func (e *evaluation) judgeSecret(s *facts.Secret) {
 	if !s.TLS || s.NotAfter.IsZero() {
 		return
 	}
-	if s.Certificate != "" {
-		c, ok := e.look(facts.Ref{Kind: facts.KindCertificate, Namespace: s.Namespace, Name: s.Certificate}).(*facts.Certificate)
+	// Until cert-manager renews it, its end is no surprise. Judged again when the
+	// Certificate changes, and at the renewal at the latest.
+	kept := keptSecret(s.Namespace, s.Name)
+	e.need(kept)
+	var renewal time.Time
+	for _, name := range append([]string{s.Certificate}, e.w.keepers[kept]...) {
+		if name == "" {
+			continue
+		}
+		c, ok := e.look(facts.Ref{Kind: facts.KindCertificate, Namespace: s.Namespace, Name: name}).(*facts.Certificate)
 		if ok && c.Renewal.After(e.now) {
-			// Judged again when the Certificate changes, and at the renewal at the
-			// latest.
-			e.expiring(s, c.Renewal)
-			return
+			renewal = latestTime(renewal, c.Renewal)
 		}
 	}
-	e.expiring(s, time.Time{})
+	e.expiring(s, renewal)
 }
 
 func (e *evaluation) expiring(s *facts.Secret, notBefore time.Time) {
@@ -215,9 +214,10 @@ func (e *evaluation) expiring(s *facts.Secret, notBefore time.Time) {
 	if !e.now.Before(s.NotAfter) {
 		f.Reason = "CertificateExpired"
 	}
+	f.Hold = beyond
 	begin := s.NotAfter.Add(-certificateCritical)
 	f.Escalations = []Escalation{
-		{Severity: telemetry.SeverityCritical, Since: begin},
+		{Severity: telemetry.SeverityCritical, Since: begin, After: beyond},
 		{Severity: telemetry.SeverityCritical, Since: s.NotAfter},
 	}
 	f.Explain = inState(fmt.Sprintf("The certificate of Secret %s ends at %s", s.Name, stampOf(s.NotAfter)), "notAfter", stampOf(s.NotAfter),

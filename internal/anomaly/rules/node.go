@@ -60,6 +60,7 @@ func (e *evaluation) judgeNode(n *facts.Node, t *thing) {
 	if e.w.crowded(n.Ref) {
 		pods := e.w.totals.pods[n.Name]
 		f := ofNode(n, nodePods, "PodsNearCapacity", time.Time{})
+		f.Earliest = e.w.crowdedSince(n)
 		f.Explain = inState(fmt.Sprintf("Node %s runs %d pods of at most %d", n.Name, pods, n.Pods),
 			"status.capacity.pods", strconv.FormatInt(n.Pods, 10), label("pods", strconv.Itoa(pods)))
 		e.add(&n.Meta, f, sinceCreated)
@@ -169,7 +170,7 @@ func (e *evaluation) judgeLease(l *facts.Lease) {
 	if l.Renewed.IsZero() || l.Namespace != "kube-node-lease" {
 		return
 	}
-	f := Finding{Key: nodeKey(nodeLeaseStale, l.Name), Node: l.Name, Reason: "LeaseExpired", Since: l.Renewed.Add(leaseGrace), Hold: RuleHold}
+	f := Finding{Key: nodeKey(nodeLeaseStale, l.Name), Node: l.Name, Reason: "LeaseExpired", Since: l.Renewed.Add(leaseGrace), Hold: beyond}
 	f.Object = telemetry.ObjectRef{Kind: facts.KindNode, Name: l.Name}
 	f.Inhibitors = []Key{nodeKey(nodeUnreachable, l.Name)}
 	f.Explain = inState("Node "+l.Name+" has not renewed its Lease since "+stampOf(l.Renewed), "spec.renewTime", stampOf(l.Renewed))

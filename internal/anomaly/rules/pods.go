@@ -16,8 +16,8 @@ import (
 type pod struct {
 	uid, hash, node string
 	owner           facts.Owner
-	// counted is true while it takes room on its node.
-	counted             bool
+	// counted is true while it takes room on its node, running while it runs.
+	counted, running    bool
 	cpuMillis, memBytes int64
 	// restarts of the containers in order, nil when there are none.
 	restarts []int32
@@ -54,7 +54,7 @@ func (w *World) putPod(o *facts.Pod, now time.Time) {
 	p.claims = claims
 	p.countRestarts(o, now, first)
 	p.uid, p.hash, p.owner, p.full = o.UID, o.TemplateHash, o.Owner, o
-	w.account(p, o.Node, !o.Finished(), o.CPUMillis, o.MemoryBytes)
+	w.account(p, o.Node, !o.Finished(), o.Phase == facts.PhaseRunning, o.CPUMillis, o.MemoryBytes)
 	w.touch(o.Ref)
 }
 
@@ -64,13 +64,14 @@ func (w *World) deletePod(ref facts.Ref) {
 		return
 	}
 	w.consume(ref.Namespace, p.claims, nil)
-	w.account(p, "", false, 0, 0)
+	w.account(p, "", false, false, 0, 0)
 	delete(w.pods, ref)
 }
 
-// rest drops what is not needed of a pod that nothing is wrong with.
+// rest drops what is not needed of a pod that nothing is wrong with. A snapshot has
+// the objects anyway and dates what concerns all of them by them.
 func (w *World) rest(ref facts.Ref, troubled bool) {
-	if p := w.pods[ref]; p != nil && !troubled {
+	if p := w.pods[ref]; p != nil && !troubled && !w.options.Snapshot {
 		p.full = nil
 	}
 }
@@ -96,7 +97,7 @@ func (w *World) consume(namespace string, before, after []string) {
 }
 
 // account keeps the totals of nodes and of the cluster by difference.
-func (w *World) account(p *pod, node string, counted bool, cpuMillis, memBytes int64) {
+func (w *World) account(p *pod, node string, counted, running bool, cpuMillis, memBytes int64) {
 	before, after := "", ""
 	if p.counted {
 		before = p.node
@@ -107,8 +108,16 @@ func (w *World) account(p *pod, node string, counted bool, cpuMillis, memBytes i
 		cpuMillis, memBytes = 0, 0
 	}
 	if before != after {
-		w.occupy(before, -1)
-		w.occupy(after, 1)
+		w.bind(before, -1)
+		w.bind(after, 1)
+	}
+	if p.node != node || p.running != running {
+		if p.running {
+			w.occupy(p.node, -1)
+		}
+		if running {
+			w.occupy(node, 1)
+		}
 	}
 	if p.cpuMillis != cpuMillis || p.memBytes != memBytes {
 		over := w.totals.over()
@@ -119,9 +128,18 @@ func (w *World) account(p *pod, node string, counted bool, cpuMillis, memBytes i
 		}
 		w.touchMetrics(threshold.ClusterCPURequested, threshold.ClusterMemoryRequested)
 	}
-	p.node, p.counted, p.cpuMillis, p.memBytes = node, counted, cpuMillis, memBytes
+	p.node, p.counted, p.running, p.cpuMillis, p.memBytes = node, counted, running, cpuMillis, memBytes
 }
 
+// bind counts the pods that have a node and have not finished.
+func (w *World) bind(node string, n int64) {
+	if node != "" {
+		w.totals.bound += n
+		w.touchMetrics(threshold.ClusterPodsUsed)
+	}
+}
+
+// occupy counts the pods that run on a node.
 func (w *World) occupy(node string, n int) {
 	if node == "" {
 		return
@@ -129,8 +147,6 @@ func (w *World) occupy(node string, n int) {
 	ref := facts.Ref{Kind: facts.KindNode, Name: node}
 	crowded := w.crowded(ref)
 	w.totals.pods[node] += n
-	w.totals.bound += int64(n)
-	w.touchMetrics(threshold.ClusterPodsUsed)
 	if w.totals.pods[node] == 0 {
 		delete(w.totals.pods, node)
 	}
@@ -146,8 +162,11 @@ func (w *World) crowded(ref facts.Ref) bool {
 		return false
 	}
 	n, ok := t.object.(*facts.Node)
-	return ok && n.Pods > 0 && float64(w.totals.pods[ref.Name]) > 0.95*float64(n.Pods)
+	return ok && crowds(w.totals.pods[ref.Name], n.Pods)
 }
+
+// crowds says whether pods are more than 95 % of those that fit.
+func crowds(pods int, fit int64) bool { return fit > 0 && 100*int64(pods) > 95*fit }
 
 // countRestarts remembers by how much the restarts of each container rose.
 func (p *pod) countRestarts(o *facts.Pod, now time.Time, first bool) {
@@ -199,7 +218,7 @@ type totals struct {
 	// cpuRoom and memRoom are allocatable without the largest node.
 	cpuRoom, memRoom int64
 	minors           map[int]int
-	// bound is how many pods nodes have, all is of all nodes, and notReady how many
+	// pods are those that run, by node, bound is how many pods nodes have, all is of all nodes, and notReady how many
 	// of them are not ready.
 	bound    int64
 	all      nodeTotals

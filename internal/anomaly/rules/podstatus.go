@@ -42,9 +42,11 @@ func (e *evaluation) judgePod(p *pod) {
 		stub := &facts.Pod{Meta: facts.Meta{Ref: e.ref, UID: p.uid, Owner: p.owner}, TemplateHash: p.hash, Node: p.node, Phase: facts.PhaseRunning}
 		e.judgePodEvents(stub)
 		e.judgeRestarts(p, stub)
+		e.settleJob(stub)
 		return
 	}
 	o := p.full
+	e.noteUnready(o)
 	if o.Phase != facts.PhaseSucceeded {
 		for i := range o.Containers {
 			e.judgeContainer(o, &o.Containers[i])
@@ -58,6 +60,7 @@ func (e *evaluation) judgePod(p *pod) {
 		e.judgePending(o)
 	}
 	e.judgeLifecycle(o)
+	e.settleJob(o)
 }
 
 // byPodCondition finds a rule by a condition of a pod.
@@ -89,6 +92,9 @@ func (e *evaluation) judgeScheduling(p *facts.Pod) {
 func (e *evaluation) judgeUnschedulable(p *facts.Pod, c *facts.Condition) {
 	f := e.byPodCondition(p, podUnschedulable, c, "No node fits the pod", label("causes", causesOf(c.Message)))
 	f.Escalations = []Escalation{{Severity: telemetry.SeverityCritical, After: 30 * time.Minute, Whole: true}}
+	if e.w.options.Snapshot && f.Since.IsZero() {
+		f.Since = p.Created // it has had no node since
+	}
 	if h, ok := e.ask(p.Ref, &scaledUp); ok && !f.Since.IsZero() {
 		f.NotBefore = f.Since.Add(scaleUpHold)
 		if soonest := h.Last.Add(scaleUpWindow); soonest.Before(f.NotBefore) {
@@ -178,7 +184,7 @@ func (e *evaluation) judgeFailure(p *facts.Pod) {
 		if !ofJob {
 			e.add(&p.Meta, status(podDeadline, "The pod exceeded its deadline"), sinceCreated)
 		}
-	case ofJob, p.Reason == "NodeLost", e.explained.failed:
+	case ofJob, p.Reason == "NodeLost", e.explained.failed, e.explained.init:
 	default:
 		e.add(&p.Meta, e.failed(p), sinceCreated)
 	}
@@ -216,13 +222,12 @@ func endedAt(p *facts.Pod) time.Time {
 func (e *evaluation) judgeReadiness(p *facts.Pod) {
 	ready := facts.Is(p.Conditions, "Ready", facts.False)
 	e.judgeNodeLost(p, ready)
-	if ready == nil || p.Finished() || !p.Deleted.IsZero() {
+	if p.Finished() || !p.Deleted.IsZero() {
 		return
 	}
-	if p.Component != "" && facts.Is(p.Conditions, "PodScheduled", facts.False) == nil {
-		f := e.byPodCondition(p, controlPlaneDown, ready, p.Component+" is not ready")
-		f.Group = Group{Namespace: p.Namespace, Kind: "Component", Name: p.Component}
-		e.add(&p.Meta, f, sinceCreated)
+	e.judgeComponent(p)
+	if ready == nil {
+		return
 	}
 	if p.Phase != facts.PhaseRunning || p.Owner.Kind == facts.KindJob || e.explained.init {
 		return
@@ -237,6 +242,25 @@ func (e *evaluation) judgeReadiness(p *facts.Pod) {
 	if p.Node != "" {
 		f.Inhibitors = []Key{nodeKey(nodeUnreachable, p.Node)}
 	}
+	e.add(&p.Meta, f, sinceCreated)
+}
+
+// judgeComponent finds parts of the control plane that are not known to be ready.
+func (e *evaluation) judgeComponent(p *facts.Pod) {
+	if p.Component == "" || facts.Is(p.Conditions, "PodScheduled", facts.False) != nil {
+		return
+	}
+	ready := facts.Find(p.Conditions, "Ready")
+	if ready == nil {
+		// It has not been ready since it was made.
+		ready = &facts.Condition{Type: "Ready", Status: "missing", Reason: "NoReadyCondition", Since: p.Created}
+	}
+	if ready.Status == facts.True {
+		return
+	}
+	f := e.byPodCondition(p, controlPlaneDown, ready, p.Component+" is not ready")
+	f.Reason = firstOf(ready.Reason, "NotReady")
+	f.Group = Group{Namespace: p.Namespace, Kind: "Component", Name: p.Component}
 	e.add(&p.Meta, f, sinceCreated)
 }
 
@@ -275,7 +299,7 @@ func (e *evaluation) judgeNodeLost(p *facts.Pod, ready *facts.Condition) {
 
 // judgePending comes last: it is about what nothing else explains.
 func (e *evaluation) judgePending(p *facts.Pod) {
-	if p.Phase != facts.PhasePending || e.explained.pending || p.Queued || !p.Deleted.IsZero() {
+	if p.Phase != facts.PhasePending || e.explained.pending || !p.Deleted.IsZero() || e.queued(p) {
 		return
 	}
 	f := e.ownedBy(p, podPending, facts.PhasePending)
@@ -288,12 +312,18 @@ func (e *evaluation) judgeLifecycle(p *facts.Pod) {
 	if c := facts.Is(p.Conditions, "DisruptionTarget", facts.True); c != nil && slices.Contains(disruptedReasons, c.Reason) {
 		f := e.byPodCondition(p, podDisrupted, c, "The pod is being disrupted")
 		f.Group.Hash, f.Group.Part = "", c.Reason
+		if p.Finished() {
+			// Nothing disrupts it any more.
+			f.Since = firstTime(latestTime(endedAt(p), c.Since), e.now)
+			f.Edge = p.UID + "/" + c.Reason
+			f.Explain = byCondition("The pod was disrupted", c)
+		}
 		e.add(&p.Meta, f, sinceCreated)
 	}
 	if !p.Deleted.IsZero() {
 		f := e.ownedBy(p, podTerminating, "Terminating")
-		f.Since, f.Hold = p.Deleted, terminatingSlack
-		f.Escalations = []Escalation{{Severity: telemetry.SeverityCritical, After: time.Hour, Whole: true}}
+		f.Since, f.Hold = p.Deleted, terminatingSlack+beyond
+		f.Escalations = []Escalation{{Severity: telemetry.SeverityCritical, After: time.Hour + beyond, Whole: true}}
 		f.Explain = inState(fmt.Sprintf("Pod %s should have been gone at %s", p.Name, stampOf(p.Deleted)),
 			"metadata.deletionTimestamp", stampOf(p.Deleted), label("finalizers", strings.Join(p.Finalizers, ",")))
 		e.add(&p.Meta, f, sinceCreated)

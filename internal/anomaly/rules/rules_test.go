@@ -113,6 +113,7 @@ func TestClaimFollowsItsPods(t *testing.T) {
 		t.Errorf("without a pod: %v", got)
 	}
 	p := &facts.Pod{Meta: meta(facts.KindPod, "default", "web"), Phase: facts.PhasePending, Claims: []string{"data"}, Queued: true}
+	p.Owner = facts.Owner{Kind: facts.KindJob, Name: "import"}
 	want := []string{"PVCPending of PersistentVolumeClaim data"}
 	if diff := cmp.Diff(want, found(w, w.Put(p, now))); diff != "" {
 		t.Errorf("with a pod:\n%s", diff)

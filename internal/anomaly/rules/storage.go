@@ -5,6 +5,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/atlhyper/atlhyper/internal/anomaly/facts"
 	"github.com/atlhyper/atlhyper/internal/telemetry"
 )
+
+var resizeErrors = []string{"ControllerResizeError", "NodeResizeError", "ModifyVolumeError"}
 
 func (e *evaluation) judgeClaim(c *facts.Claim) {
 	switch c.Phase {
@@ -22,22 +25,22 @@ func (e *evaluation) judgeClaim(c *facts.Claim) {
 		f.Explain = inState("The volume "+c.Volume+" of the claim is gone", "status.phase", c.Phase, label("volume", c.Volume))
 		e.add(&c.Meta, f, sinceCreated)
 	}
-	for _, kind := range []string{"ControllerResizeError", "NodeResizeError", "ModifyVolumeError"} {
-		condition := facts.Is(c.Conditions, kind, facts.True)
-		if condition == nil {
-			continue
-		}
-		f := itself(&c.Meta, claimResize, kind, condition.Since)
-		f.Explain = byCondition("The volume cannot be changed", condition)
-		if h, ok := e.ask(c.Ref, &resizeFailed); ok {
-			f.Explain = byEvents("The volume cannot be changed", h, label("field", "status.conditions[type="+kind+"]"), label("value", facts.True))
-		}
-		e.add(&c.Meta, f, sinceCreated)
-		break
+	condition := oldest(c.Conditions, func(c *facts.Condition) bool { return c.Status == facts.True && slices.Contains(resizeErrors, c.Type) })
+	if condition == nil || !c.Deleted.IsZero() {
+		return
 	}
+	f := itself(&c.Meta, claimResize, condition.Type, condition.Since)
+	f.Explain = byCondition("The volume cannot be changed", condition)
+	if h, ok := e.ask(c.Ref, &resizeFailed); ok {
+		f.Explain = byEvents("The volume cannot be changed", h, label("field", "status.conditions[type="+condition.Type+"]"), label("value", facts.True))
+	}
+	e.add(&c.Meta, f, sinceCreated)
 }
 
 func (e *evaluation) judgePendingClaim(c *facts.Claim) {
+	if !c.Deleted.IsZero() {
+		return // nobody wants a volume any more
+	}
 	if h, ok := e.ask(c.Ref, &provisioning); ok {
 		f := itself(&c.Meta, claimProvisioning, h.Reason, h.Began)
 		f.Until = h.Until
@@ -84,17 +87,19 @@ func (e *evaluation) judgeVolume(v *facts.Volume) {
 }
 
 func (e *evaluation) judgeAttachment(a *facts.VolumeAttachment) {
-	what, field, problem := "attached to", "status.attachError", a.Attach
-	if problem.Message == "" {
-		what, field, problem = "detached from", "status.detachError", a.Detach
+	what, field, problem := "attached to", "status.attachError", a.AttachError
+	if problem == "" {
+		what, field, problem = "detached from", "status.detachError", a.DetachError
 	}
-	if problem.Message == "" {
+	if problem == "" {
 		return
 	}
-	f := itself(&a.Meta, volumeAttach, strings.TrimPrefix(field, "status."), problem.Since)
+	// The time beside an error is that of the last try, not of the first.
+	f := itself(&a.Meta, volumeAttach, strings.TrimPrefix(field, "status."), time.Time{})
+	f.Earliest = a.Deleted
 	f.Group = Group{Kind: facts.KindVolume, Name: a.Volume, Part: a.Node}
 	f.Node = a.Node
-	f.Explain = inState(fmt.Sprintf("Volume %s cannot be %s node %s: %s", a.Volume, what, a.Node, problem.Message), field, problem.Message,
+	f.Explain = inState(fmt.Sprintf("Volume %s cannot be %s node %s: %s", a.Volume, what, a.Node, problem), field, problem,
 		label("volume", a.Volume), label("node", a.Node))
 	e.add(&a.Meta, f, sinceCreated)
 }
@@ -108,18 +113,16 @@ func (e *evaluation) judgeNamespace(n *facts.Namespace) {
 	if n.Phase != "Terminating" {
 		return
 	}
-	var first *facts.Condition
+	remains := func(c *facts.Condition) bool { return c.Status == facts.True && slices.Contains(remainders, c.Type) }
+	first := oldest(n.Conditions, remains)
+	if first == nil {
+		return
+	}
 	var messages []string
 	for _, kind := range remainders {
 		if c := facts.Is(n.Conditions, kind, facts.True); c != nil {
-			if first == nil {
-				first = c
-			}
 			messages = append(messages, c.Message)
 		}
-	}
-	if first == nil {
-		return
 	}
 	f := itself(&n.Meta, namespaceStuck, firstOf(first.Reason, first.Type), latestTime(n.Deleted, first.Since))
 	f.Explain = byCondition("The namespace cannot be deleted: "+strings.Join(messages, "; "), first, label("deletionTimestamp", stampOf(n.Deleted)))
@@ -141,7 +144,7 @@ func (e *evaluation) judgeQuota(q *facts.Quota) {
 	if worst.Used >= worst.Hard {
 		f.Reason = "QuotaFull"
 		e.need(overQuotaRef(q.Namespace))
-		if e.w.overQuota(q.Namespace, e.now) {
+		if e.w.overQuota(q.Ref, e.now) {
 			f.Reason = "QuotaExceeded"
 			f.Escalations = []Escalation{{Severity: telemetry.SeverityWarning}}
 		}

@@ -20,22 +20,8 @@ const (
 	kindZeroWorkloads = "ZeroWorkloads"
 	kindEndpoints     = "Endpoints"
 	kindSucceeded     = "Succeeded"
+	kindKeptSecret    = "KeptSecret"
 )
-
-// zeroWorkloads stands for the workloads of a namespace that are scaled to 0.
-func zeroWorkloads(namespace string) facts.Ref {
-	return facts.Ref{Kind: kindZeroWorkloads, Namespace: namespace}
-}
-
-// endpoints are those of a Service.
-type endpoints struct {
-	ready, slices int
-	changed       time.Time
-}
-
-func endpointsRef(namespace, service string) facts.Ref {
-	return facts.Ref{Kind: kindEndpoints, Namespace: namespace, Name: service}
-}
 
 // nodeMemory is what is remembered of a node.
 type nodeMemory struct {
@@ -47,10 +33,6 @@ type nodeMemory struct {
 
 const flapWindow = 15 * time.Minute
 
-// workloadMemory is since when none of the replicas is ready; zero while one is,
-// and when nobody knows.
-type workloadMemory struct{ downSince time.Time }
-
 // specMemory is when the spec of an object was last seen to change.
 type specMemory struct{ changed time.Time }
 
@@ -61,16 +43,11 @@ func (w *World) note(t *thing, before facts.Object, now time.Time) {
 		w.noteNode(t, o, now)
 	case *facts.Workload:
 		w.noteWorkload(t, o, before, now)
-	case *facts.EndpointSlice:
-		old, _ := before.(*facts.EndpointSlice)
-		w.countEndpoints(o, old)
 	case *facts.Job:
 		w.noteJob(o)
 	case *facts.CronJob:
 		old, _ := before.(*facts.CronJob)
-		if old != nil && old.Generation != o.Generation {
-			t.memory = &specMemory{changed: now}
-		}
+		w.noteCronJob(t, o, old, now)
 	case *facts.NodeSample:
 		if before == nil {
 			w.sampled++
@@ -81,6 +58,8 @@ func (w *World) note(t *thing, before facts.Object, now time.Time) {
 		t.memory = rememberUsage(t.memory, o)
 	case *facts.VolumeUsage:
 		t.memory = rememberVolume(t.memory, o)
+	default:
+		w.noteNetwork(o, before)
 	}
 }
 
@@ -123,66 +102,9 @@ func (w *World) noteWorkload(t *thing, o *facts.Workload, before facts.Object, n
 		m = &workloadMemory{}
 		t.memory = m
 	}
-	switch {
-	case !o.Down():
-		m.downSince = time.Time{}
-	case !m.downSince.IsZero():
-	default:
-		if c := facts.Is(o.Conditions, "Available", facts.False); c != nil && before == nil {
-			m.downSince = c.Since
-		}
-		if m.downSince.IsZero() && !w.options.Snapshot {
-			m.downSince = now
-		}
-	}
-	w.countZero(o, o.Desired == 0 && (o.Kind == facts.KindDeployment || o.Kind == facts.KindStatefulSet))
-}
-
-// countZero keeps which workloads are scaled to 0.
-func (w *World) countZero(o *facts.Workload, zero bool) {
-	workloads := w.zero[o.Namespace]
-	_, was := workloads[o.Ref]
-	switch {
-	case zero:
-		if workloads == nil {
-			workloads = map[facts.Ref]*facts.Workload{}
-			w.zero[o.Namespace] = workloads
-		}
-		workloads[o.Ref] = o
-	case was:
-		delete(workloads, o.Ref)
-		if len(workloads) == 0 {
-			delete(w.zero, o.Namespace)
-		}
-	}
-	if zero != was {
-		w.notify(zeroWorkloads(o.Namespace))
-	}
-}
-
-// countEndpoints takes an EndpointSlice instead of another; either may be nil.
-func (w *World) countEndpoints(now, before *facts.EndpointSlice) {
-	change := func(s *facts.EndpointSlice, n int) {
-		if s == nil || s.Service == "" {
-			return
-		}
-		ref := endpointsRef(s.Namespace, s.Service)
-		old := w.endpoints[ref]
-		e := endpoints{ready: old.ready + n*s.Ready, slices: old.slices + n, changed: old.changed}
-		if s.Changed.After(e.changed) {
-			e.changed = s.Changed
-		}
-		if e.slices == 0 {
-			delete(w.endpoints, ref)
-		} else {
-			w.endpoints[ref] = e
-		}
-		if (old.ready == 0) != (e.ready == 0) {
-			w.notify(ref)
-		}
-	}
-	change(now, 1)
-	change(before, -1)
+	m.note(o, before == nil, w.options.Snapshot, now)
+	old, _ := before.(*facts.Workload)
+	w.countTemplates(o, old)
 }
 
 func cronJobOf(j *facts.Job) (facts.Ref, bool) {
@@ -197,10 +119,19 @@ func succeededRef(cronJob facts.Ref) facts.Ref {
 	return cronJob
 }
 
+func (w *World) noteCronJob(t *thing, o, before *facts.CronJob, now time.Time) {
+	if before != nil && before.Generation != o.Generation {
+		t.memory = &specMemory{changed: now}
+	}
+	if !o.LastSucceeded.IsZero() && (before == nil || !before.LastSucceeded.Equal(o.LastSucceeded)) {
+		w.notify(succeededRef(o.Ref))
+	}
+}
+
 // noteJob keeps the newest Job of each CronJob that succeeded.
 func (w *World) noteJob(j *facts.Job) {
 	cronJob, ok := cronJobOf(j)
-	if !ok || facts.Is(j.Conditions, "Complete", facts.True) == nil || !j.Created.After(w.succeeded[cronJob]) {
+	if !ok || !isComplete(j) || !j.Created.After(w.succeeded[cronJob]) {
 		return
 	}
 	w.succeeded[cronJob] = j.Created
@@ -217,16 +148,38 @@ func (w *World) forgetCronJob(j *facts.Job) {
 }
 
 func (w *World) putEvent(o *facts.Event, now time.Time) {
+	if w.options.Snapshot {
+		if o = until(o, now); o == nil {
+			return
+		}
+	}
 	if w.events.Put(o, now) == 0 {
 		return
 	}
 	if heard[o.Reason] {
 		w.touch(o.Regarding)
+		if w.options.Snapshot {
+			w.hearLone(o.Regarding)
+		}
 		w.noteQuota(o, now)
 	}
 	if o.Warning {
 		w.touch(stormRef(eventlog.Kind{Namespace: o.Regarding.Namespace, Reason: o.Reason}))
 	}
+}
+
+// until is an event as it was at a moment, nil when it had not happened yet. Of one
+// that went on happening only the first time is known.
+func until(o *facts.Event, now time.Time) *facts.Event {
+	switch {
+	case !o.Last.After(now):
+		return o
+	case o.First.After(now):
+		return nil
+	}
+	earlier := *o
+	earlier.Count, earlier.Last = 1, o.First
+	return &earlier
 }
 
 func stormRef(k eventlog.Kind) facts.Ref {

@@ -27,11 +27,13 @@ func (e *evaluation) conditioned(m *facts.Meta, id catalogue.ID, c *facts.Condit
 }
 
 func (e *evaluation) judgeWorkload(w *facts.Workload) {
-	if !w.Deleted.IsZero() {
+	// Of a ReplicationController only its scale matters, to Services.
+	if !w.Deleted.IsZero() || w.Kind == facts.KindController {
 		return
 	}
 	if w.Kind != facts.KindReplicaSet && w.Generation != w.Observed {
 		f := itself(&w.Meta, generationMismatch, "GenerationMismatch", time.Time{})
+		f.Earliest = w.SpecChanged
 		f.Token = uint64(w.Generation) //nolint:gosec // only compared
 		f.Explain = inState(fmt.Sprintf("The controller has seen generation %d of %d", w.Observed, w.Generation),
 			"status.observedGeneration", strconv.FormatInt(w.Observed, 10), label("generation", strconv.FormatInt(w.Generation, 10)))
@@ -46,7 +48,7 @@ func (e *evaluation) judgeWorkload(w *facts.Workload) {
 		e.judgeDaemonSet(w)
 	case facts.KindReplicaSet:
 		if h, ok := e.ask(w.Ref, &createFailed); ok && w.Current < w.Desired {
-			f := itself(&w.Meta, replicaSetCreate, h.Reason, h.Began)
+			f := itself(&w.Meta, replicaSetCreate, h.Reason, h.Enough)
 			f.Until = h.Until
 			if w.Owner.Kind != "" {
 				f.Owner = telemetry.ObjectRef{Kind: w.Owner.Kind, Namespace: w.Namespace, Name: w.Owner.Name, UID: w.Owner.UID}
@@ -58,9 +60,12 @@ func (e *evaluation) judgeWorkload(w *facts.Workload) {
 }
 
 func (e *evaluation) judgeDeployment(w *facts.Workload) {
+	if w.Desired == 0 {
+		return // whatever its last rollout came to, nobody wants it
+	}
 	available := facts.Find(w.Conditions, "Available")
 	down := available != nil && available.Status == facts.False
-	if c := facts.Is(w.Conditions, "Progressing", facts.False); c != nil && c.Reason == "ProgressDeadlineExceeded" {
+	if c := facts.Is(w.Conditions, "Progressing", facts.False); c != nil && c.Reason == "ProgressDeadlineExceeded" && !w.Paused {
 		f := itself(&w.Meta, deploymentDeadline, c.Reason, c.Since)
 		f.Explain = byCondition("The rollout makes no progress", c)
 		if down {
@@ -68,7 +73,7 @@ func (e *evaluation) judgeDeployment(w *facts.Workload) {
 		}
 		e.add(&w.Meta, f, sinceCreated)
 	}
-	if down && available.Reason == "MinimumReplicasUnavailable" && w.Desired > 0 {
+	if down && available.Reason == "MinimumReplicasUnavailable" {
 		e.conditioned(&w.Meta, deploymentDown, available, fmt.Sprintf("%d of %d replicas are available", w.Available, w.Desired))
 	}
 	if c := facts.Is(w.Conditions, "ReplicaFailure", facts.True); c != nil && c.Reason == "FailedCreate" {
@@ -77,6 +82,8 @@ func (e *evaluation) judgeDeployment(w *facts.Workload) {
 	if w.Desired > w.Available && !w.Paused {
 		f := itself(&w.Meta, deploymentMismatch, "ReplicasMismatch", time.Time{})
 		f.Token = tokenOf(w.Updated, w.Desired)
+		r := e.w.replicasOf(w.Ref)
+		f.Earliest = latestTime(w.Progressed, w.SpecChanged, r.set, r.since(w.Desired-w.Available))
 		for _, c := range w.Conditions {
 			f.Earliest = latestTime(f.Earliest, c.Since)
 		}
@@ -92,9 +99,15 @@ func inReplicas(w *facts.Workload, what string, n int32) func() Explanation {
 }
 
 func (e *evaluation) judgeStatefulSet(w *facts.Workload) {
+	r := e.w.replicasOf(w.Ref)
+	moved := latestTime(w.SpecChanged, r.created)
+	if r.pods == 0 {
+		moved = latestTime(moved, w.StatusChanged) // by whatever it was
+	}
 	if w.Ready != w.Desired {
 		f := itself(&w.Meta, statefulSetMismatch, "ReplicasMismatch", time.Time{})
 		f.Token = tokenOf(w.Updated, w.Desired)
+		f.Earliest = latestTime(moved, r.since(w.Desired-w.Ready))
 		if w.Ready == 0 {
 			f.Escalations = []Escalation{{Severity: telemetry.SeverityCritical}}
 		}
@@ -105,6 +118,7 @@ func (e *evaluation) judgeStatefulSet(w *facts.Workload) {
 	if !w.OnDelete && w.CurrentRevision != w.UpdateRevision && w.UpdateRevision != "" && w.Updated < wanted {
 		f := itself(&w.Meta, statefulSetStuck, "UpdateStuck", time.Time{})
 		f.Token = tokenOf(w.Updated, wanted)
+		f.Earliest = latestTime(moved, r.ready)
 		f.Explain = inState(fmt.Sprintf("%d of %d replicas are of revision %s", w.Updated, wanted, w.UpdateRevision),
 			"status.updatedReplicas", strconv.Itoa(int(w.Updated)), label("currentRevision", w.CurrentRevision), label("updateRevision", w.UpdateRevision))
 		e.add(&w.Meta, f, sinceCreated)
@@ -128,6 +142,7 @@ func (e *evaluation) judgeDaemonSet(w *facts.Workload) {
 		}
 		f := itself(&w.Meta, daemonSetStuck, "RolloutStuck", time.Time{})
 		f.Token = tokenOf(w.Desired, w.Current, w.Updated, w.Available, w.Misscheduled)
+		f.Earliest = latestTime(w.SpecChanged, w.StatusChanged, e.w.replicasOf(w.Ref).changed())
 		f.Explain = inState(fmt.Sprintf("%d nodes should run a pod; %s is %d", w.Desired, n.field, n.value), "status."+n.field, strconv.Itoa(int(n.value)),
 			label("desired", strconv.Itoa(int(w.Desired))), label("available", strconv.Itoa(int(w.Available))))
 		e.add(&w.Meta, f, sinceCreated)
@@ -178,6 +193,11 @@ func (e *evaluation) judgeAutoscaler(h *facts.Autoscaler) {
 
 func (e *evaluation) judgeDisruptionBudget(b *facts.DisruptionBudget) {
 	c := facts.Find(b.Conditions, "DisruptionAllowed")
+	// Without pods there is nothing to disrupt: its workload is scaled to zero, or
+	// the lack of pods is what others tell.
+	if !b.Deleted.IsZero() || b.Expected == 0 && b.Healthy == 0 {
+		return
+	}
 	if b.Desired <= b.Healthy || c != nil && (c.Status != facts.False || !isReason(c, "InsufficientPods", "SyncFailed")) {
 		return
 	}

@@ -42,12 +42,18 @@ type World struct {
 	endpoints map[facts.Ref]endpoints
 	consumers map[facts.Ref]int
 	succeeded map[facts.Ref]time.Time
-	// zero has the workloads that are scaled to 0, by namespace.
-	zero     map[string]map[facts.Ref]*facts.Workload
+	// templates are the workloads that Services may select, by namespace.
+	templates map[string]templates
+	// keepers are the Certificates that keep a Secret.
+	keepers  map[facts.Ref][]string
 	writable map[Group]bool
-	// exceeded is when a quota last kept something from being created, by
-	// namespace.
-	exceeded map[string]time.Time
+	// exceeded is when a quota last kept something from being created; without a name
+	// when the event did not tell which.
+	exceeded map[facts.Ref]time.Time
+	// history and lone are of snapshots: what its objects tell about earlier, and what
+	// events are about that may be judged without the object.
+	history *history
+	lone    map[facts.Ref]struct{}
 
 	// sampled is how many nodes have sent samples.
 	sampled int
@@ -84,9 +90,9 @@ func NewWorld(options Options) *World {
 		options: options,
 		pods:    map[facts.Ref]*pod{}, things: map[facts.Ref]*thing{},
 		needs: map[facts.Ref][]facts.Ref{}, dependents: map[facts.Ref]map[facts.Ref]struct{}{},
-		events: eventlog.New(), partial: map[string]bool{},
+		events: eventlog.New(func(reason string) bool { return heard[reason] }), partial: map[string]bool{},
 		totals: newTotals(), endpoints: map[facts.Ref]endpoints{}, consumers: map[facts.Ref]int{},
-		succeeded: map[facts.Ref]time.Time{}, zero: map[string]map[facts.Ref]*facts.Workload{}, writable: map[Group]bool{}, exceeded: map[string]time.Time{},
+		succeeded: map[facts.Ref]time.Time{}, templates: map[string]templates{}, keepers: map[facts.Ref][]string{}, writable: map[Group]bool{}, exceeded: map[facts.Ref]time.Time{},
 	}
 }
 
@@ -104,6 +110,7 @@ func (w *World) Partial(kind string, partial bool) []facts.Ref {
 		delete(w.partial, kind)
 	}
 	if kind == facts.KindNode || kind == facts.KindPod {
+		w.touch(clusterRef)
 		w.touchMetrics(nodeMetrics...)
 	}
 	for ref := range w.things {
@@ -272,7 +279,9 @@ func (w *World) deleteThing(ref facts.Ref) {
 	case *facts.CronJob:
 		delete(w.succeeded, ref)
 	case *facts.Workload:
-		w.countZero(o, false)
+		w.countTemplates(nil, o)
+	case *facts.Certificate:
+		w.countKeepers(nil, o)
 	}
 }
 
@@ -292,7 +301,11 @@ func signOf(o facts.Object) sign {
 		}
 		return s
 	case *facts.Job:
-		return sign{a: o.Owner.Kind, b: o.Owner.Name}
+		s := sign{a: o.Owner.Kind, b: o.Owner.Name}
+		for i, is := range []bool{o.Queued, isComplete(o), hasFailed(o)} {
+			s.n |= boolean(is) << i
+		}
+		return s
 	case *facts.Service:
 		return sign{a: portsOf(o.Ports), b: o.Type}
 	case *facts.StorageClass:
@@ -354,6 +367,9 @@ func (w *World) Remember(memories []NodeMemory, open []Key) {
 // Unseen returns the nodes that Remember brought and nobody has put since.
 func (w *World) Unseen() []facts.Ref {
 	var refs []facts.Ref
+	if w.options.Snapshot {
+		return nil // a node of which little is known is there all the same
+	}
 	for ref, t := range w.things {
 		if n, ok := t.object.(*facts.Node); ok && remembered(n) {
 			refs = append(refs, ref)

@@ -45,26 +45,6 @@ type Finding struct {
 	Evidence map[string]string `json:"evidence"`
 }
 
-// fresh is how old a dump may be to be taken for one that was made just now.
-const fresh = 10 * time.Minute
-
-// Moment is when to judge a dump, if nobody says: now for one that was made just
-// now or does not tell when, else when it was made. It is never before something
-// that has happened.
-func Moment(d *Dump, now time.Time) time.Time {
-	if !d.Heartbeat.IsZero() && now.Sub(d.Heartbeat) > fresh {
-		return later(d.Heartbeat, d.Newest)
-	}
-	return later(now, d.Newest)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 // Options of Judge.
 type Options struct {
 	// Now is when the durations end.
@@ -74,40 +54,59 @@ type Options struct {
 	Partial bool
 }
 
-// Judge returns the anomalies of a dump, the most severe first, then the oldest.
+// mayMiss are the kinds of which rules conclude something from one that is not there.
+var mayMiss = []string{facts.KindService, facts.KindEndpointSlice, facts.KindSecret, facts.KindIngressClass, facts.KindNode}
+
+// Judge returns the anomalies of a dump, the most severe first, then the oldest. The
+// order of the objects does not matter.
 func Judge(d *Dump, o Options) []Finding {
-	engine := anomaly.New(anomaly.Options{Now: o.Now, Snapshot: true})
-	objects := d.Objects
+	objects, partial := prepare(d, o)
+	return anomaliesOf(objects, partial, o.Now)
+}
+
+// prepare returns the objects of a dump in the order in which they are judged, and
+// the kinds of which not all may be there.
+func prepare(d *Dump, o Options) (objects []facts.Object, partial []string) {
 	has := map[string]bool{}
-	for _, object := range objects {
+	for _, object := range d.Objects {
 		has[object.About().Kind] = true
 	}
-	if !has[facts.KindEndpointSlice] && has[facts.KindPod] {
-		objects = append(slices.Clip(objects), endpointsOf(objects)...)
-	}
-	// Secrets and classes are left out of most dumps.
-	for _, kind := range []string{facts.KindSecret, facts.KindIngressClass} {
-		if !has[kind] {
-			engine.Partial(kind, o.Now)
+	madeUp := !has[facts.KindEndpointSlice] && has[facts.KindPod]
+	for _, kind := range mayMiss {
+		switch {
+		case o.Partial, d.Unread[""] > 0, d.Unread[kind] > 0:
+		case kind == facts.KindSecret, kind == facts.KindIngressClass:
+			// These are left out of most dumps.
+			if has[kind] {
+				continue
+			}
+		case kind != facts.KindEndpointSlice, !madeUp || d.Unread[facts.KindPod] == 0:
+			continue
 		}
+		partial = append(partial, kind)
 	}
-	if o.Partial {
-		for _, kind := range []string{facts.KindService, facts.KindEndpointSlice, facts.KindSecret, facts.KindIngressClass} {
-			engine.Partial(kind, o.Now)
-		}
+	return inOrder(withPods(d.Objects, madeUp)), partial
+}
+
+// anomaliesOf judges objects in their order, some kinds being partial.
+func anomaliesOf(objects []facts.Object, partial []string, now time.Time) []Finding {
+	engine := anomaly.New(anomaly.Options{Now: now, Snapshot: true})
+	for _, kind := range partial {
+		engine.Partial(kind, now)
 	}
 	if version := serverVersion(objects); version != "" {
-		engine.Observe(observe.Cluster(version), o.Now)
+		engine.Observe(observe.Cluster(version), now)
 	}
 	for _, object := range objects {
-		engine.Observe(object, o.Now)
+		engine.Observe(object, now)
 	}
-	engine.Synced(o.Now)
+	engine.Synced(now)
 	open := engine.Open(-1).Worst
 	findings := make([]Finding, 0, len(open))
 	for i := range open {
 		findings = append(findings, findingOf(&open[i]))
 	}
+	slices.SortStableFunc(findings, worse)
 	return findings
 }
 
@@ -129,38 +128,6 @@ func findingOf(t *telemetry.AnomalyTransition) Finding {
 		f.Evidence[l.Key] = l.Value
 	}
 	return f
-}
-
-// endpointsOf makes up for EndpointSlices in a dump without any, as kubectl get all
-// prints it: the ready pods that a Service selects.
-func endpointsOf(objects []facts.Object) []facts.Object {
-	var made []facts.Object
-	for _, object := range objects {
-		s, ok := object.(*facts.Service)
-		if !ok || len(s.Selector) == 0 {
-			continue
-		}
-		slice := &facts.EndpointSlice{
-			Meta:    facts.Meta{Ref: facts.Ref{Kind: facts.KindEndpointSlice, Namespace: s.Namespace, Name: s.Name}},
-			Service: s.Name,
-		}
-		for _, other := range objects {
-			if p, ok := other.(*facts.Pod); ok && p.Namespace == s.Namespace && facts.Is(p.Conditions, "Ready", facts.True) != nil && selects(s.Selector, p.Labels) {
-				slice.Ready++
-			}
-		}
-		made = append(made, slice)
-	}
-	return made
-}
-
-func selects(selector, labels map[string]string) bool {
-	for key, value := range selector {
-		if got, ok := labels[key]; !ok || got != value {
-			return false
-		}
-	}
-	return true
 }
 
 // serverVersion is told by the image of the API server's own pod.

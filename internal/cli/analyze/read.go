@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"time"
 
@@ -21,12 +20,26 @@ import (
 	"github.com/atlhyper/atlhyper/internal/observe"
 )
 
+// maxDepth bounds how deep Lists may be within Lists.
+const maxDepth = 10
+
+// noObject is in the place of the kind of what is no object at all.
+const noObject = "-"
+
+var errNoMapping = errors.New("it is no Kubernetes object: a mapping with apiVersion and kind is expected")
+
 // Dump is what was read of one or more files. The zero value is empty.
 type Dump struct {
+	// Clock is that of this machine, as of which times are believed: one that is
+	// later by more than 10 minutes is none. Zero believes everything.
+	Clock time.Time
 	// Objects that rules look at.
 	Objects []facts.Object
 	// Ignored counts objects of kinds that no rule looks at, by "apiVersion Kind".
 	Ignored map[string]int
+	// Unread counts what could not be read, by kind: by "-" what is no object, and by
+	// "" where nobody knows what it was.
+	Unread map[string]int
 	// Heartbeat is the newest moment at which something in the cluster gave a sign
 	// of life: about when the dump was made. Zero when nothing tells.
 	Heartbeat time.Time
@@ -42,7 +55,7 @@ type header struct {
 		Namespace string `json:"namespace"`
 		Name      string `json:"name"`
 	} `json:"metadata"`
-	Items *[]json.RawMessage `json:"items"`
+	Items json.RawMessage `json:"items"`
 }
 
 func (h *header) String() string {
@@ -53,18 +66,67 @@ func (h *header) String() string {
 	return strings.TrimSpace(h.Kind + " " + name)
 }
 
+// list says whether the object is a list of others, and returns its items: none for
+// null. A custom resource may have a kind that ends in List, and fields of any name;
+// lists have no name, and their items are objects.
+func (h *header) list() (items []json.RawMessage, ok bool, err error) {
+	if !strings.HasSuffix(h.Kind, "List") {
+		return nil, false, nil
+	}
+	plain := h.Kind == "List" && h.APIVersion == "v1"
+	switch {
+	case !plain && (h.Items == nil || h.Metadata.Name != ""):
+		return nil, false, nil
+	case h.Items == nil:
+		return nil, true, errors.New("a List without items")
+	case h.Items[0] != '[' && h.Items[0] != 'n':
+		if plain {
+			return nil, true, errors.New("the items of a List are no list")
+		}
+		return nil, false, nil
+	}
+	if err := json.Unmarshal(h.Items, &items); err != nil {
+		return nil, true, fmt.Errorf("reading the items: %w", err)
+	}
+	if plain {
+		return items, true, nil
+	}
+	for _, item := range items {
+		if item[0] != '{' && item[0] != 'n' {
+			return nil, false, nil
+		}
+	}
+	return items, true, nil
+}
+
+// reader reads a file into a Dump.
+type reader struct {
+	*Dump
+
+	errs []error
+}
+
+// fail takes it that something could not be read, of a kind if that is known.
+func (r *reader) fail(kind, where string, err error) {
+	if r.Unread == nil {
+		r.Unread = map[string]int{}
+	}
+	r.Unread[kind]++
+	r.errs = append(r.errs, fmt.Errorf("%s: %w", where, err))
+}
+
 // Read adds the objects of a file: YAML documents or JSON values one after another,
-// each an object, a List, or a list of objects. Errors begin with name and the
-// number of the document, from 1.
-func (d *Dump) Read(name string, content []byte) error {
+// each an object, a List, or a list of objects. It returns an error for each thing
+// that it cannot read, and reads the others. Errors begin with name and the number
+// of the document, from 1.
+func (d *Dump) Read(name string, content []byte) []error {
+	r := reader{Dump: d}
 	number := 0
 	for document := range documents(content) {
 		number++
-		if err := d.document(document); err != nil {
-			return fmt.Errorf("%s: document %d: %w", name, number, err)
-		}
+		r.document(fmt.Sprintf("%s: document %d", name, number), document)
 	}
-	return nil
+	return r.errs
 }
 
 // documents yields the documents of a YAML stream. JSON has no separators and is
@@ -103,23 +165,32 @@ func separates(line []byte) bool {
 	return ok && (len(rest) == 0 || strings.ContainsRune(" \t\r\n", rune(rest[0])))
 }
 
-func (d *Dump) document(content []byte) error {
+func (r *reader) document(where string, content []byte) {
 	trimmed := bytes.TrimSpace(content)
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
 		values, err := split(trimmed)
+		for i, value := range values {
+			at := where
+			if len(values) > 1 || err != nil {
+				at = fmt.Sprintf("%s: value %d", where, i+1)
+			}
+			r.value(at, value)
+		}
 		if err == nil {
-			return d.values(values)
+			return
 		}
 		// YAML may begin like this as well, but not after a whole value.
 		if _, yamlErr := yaml.YAMLToJSON(content); yamlErr != nil || len(values) > 0 {
-			return err
+			r.fail("", where, err)
+			return
 		}
 	}
 	converted, err := yaml.YAMLToJSON(content)
 	if err != nil {
-		return fmt.Errorf("reading the YAML: %w", err)
+		r.fail("", where, fmt.Errorf("reading the YAML: %w", err))
+		return
 	}
-	return d.value(converted)
+	r.value(where, converted)
 }
 
 // split returns the JSON values that follow one another, up to an error.
@@ -139,103 +210,76 @@ func split(content []byte) ([]json.RawMessage, error) {
 	}
 }
 
-func (d *Dump) values(values []json.RawMessage) error {
-	for i, value := range values {
-		if err := d.value(value); err != nil {
-			if len(values) > 1 {
-				return fmt.Errorf("value %d: %w", i+1, err)
-			}
-			return err
-		}
-	}
-	return nil
-}
-
 // value takes an object, a List, or a list of objects.
-func (d *Dump) value(content []byte) error {
+func (r *reader) value(where string, content []byte) {
 	content = bytes.TrimSpace(content)
 	switch {
 	case len(content) == 0, string(content) == "null":
-		return nil // only comments
+		// only comments
 	case content[0] == '[':
 		var items []json.RawMessage
 		if err := json.Unmarshal(content, &items); err != nil {
-			return fmt.Errorf("reading the list: %w", err)
+			r.fail("", where, fmt.Errorf("reading the list: %w", err))
+			return
 		}
-		return d.items(items, &header{})
+		r.items(where, items, &header{}, 1)
 	case content[0] != '{':
-		return errors.New("it is no Kubernetes object: a mapping with apiVersion and kind is expected")
+		r.fail(noObject, where, errNoMapping)
+	default:
+		r.object(where, content, &header{}, 0)
 	}
-	return d.object(content, &header{})
 }
 
-func (d *Dump) items(items []json.RawMessage, list *header) error {
+func (r *reader) items(where string, items []json.RawMessage, list *header, depth int) {
 	for i, item := range items {
-		if bytes.Equal(bytes.TrimSpace(item), []byte("null")) {
-			continue
-		}
-		if err := d.object(item, list); err != nil {
-			return fmt.Errorf("item %d: %w", i+1, err)
+		if !bytes.Equal(item, []byte("null")) {
+			r.object(fmt.Sprintf("%s: item %d", where, i+1), item, list, depth)
 		}
 	}
-	return nil
 }
 
 // object takes an object or a List. Items of a typed list, as the API returns it,
 // do not name their own type: list does.
-func (d *Dump) object(content []byte, list *header) error {
+func (r *reader) object(where string, content []byte, list *header, depth int) {
 	var h header
+	if content[0] != '{' {
+		r.fail(noObject, where, errNoMapping)
+		return
+	}
 	if err := json.Unmarshal(content, &h); err != nil {
-		return fmt.Errorf("reading the object: %w", err)
+		r.fail(h.Kind, where, fmt.Errorf("reading the object: %w", err))
+		return
 	}
 	if h.Kind == "" && h.APIVersion == "" {
 		h.Kind, h.APIVersion = strings.TrimSuffix(list.Kind, "List"), list.APIVersion
 	}
 	if h.Kind == "" || h.APIVersion == "" {
-		return errors.New("it is no Kubernetes object: apiVersion and kind are required")
+		r.fail(noObject, where, errors.New("it is no Kubernetes object: apiVersion and kind are required"))
+		return
 	}
-	if strings.HasSuffix(h.Kind, "List") && h.Items != nil {
-		if list.Kind != "" {
-			return fmt.Errorf("a %s within a %s", h.Kind, list.Kind)
-		}
-		return d.items(*h.Items, &h)
-	}
-	if h.Kind == "List" {
-		return errors.New("a List without items")
+	items, is, err := h.list()
+	switch {
+	case err == nil && is && depth >= maxDepth:
+		r.fail("", where, fmt.Errorf("a %s within %d others", h.Kind, depth))
+		return
+	case err != nil:
+		r.fail("", where, err)
+		return
+	case is:
+		r.items(where, items, &h, depth+1)
+		return
 	}
 	o, err := observe.Decode(h.APIVersion, h.Kind, content)
-	if err != nil {
-		return fmt.Errorf("%s: %w", &h, err)
-	}
-	d.times(content)
-	if o == nil {
-		if d.Ignored == nil {
-			d.Ignored = map[string]int{}
+	switch {
+	case err != nil:
+		r.fail(h.Kind, where, fmt.Errorf("%s: %w", &h, err))
+	case o == nil:
+		if r.Ignored == nil {
+			r.Ignored = map[string]int{}
 		}
-		d.Ignored[h.APIVersion+" "+h.Kind]++
-		return nil
-	}
-	d.Objects = append(d.Objects, o)
-	return nil
-}
-
-// stamps finds the moments at which something had happened already. Those of the
-// first group are written again and again by what is alive.
-var stamps = regexp.MustCompile(`"(?:(lastHeartbeatTime|renewTime|lastTimestamp|lastObservedTime|eventTime)|` +
-	`creationTimestamp|lastTransitionTime|lastUpdateTime|lastProbeTime|firstTimestamp|startTime|startedAt|finishedAt|completionTime|` +
-	`lastScheduleTime|lastSuccessfulTime|lastScaleTime|lastPhaseTransitionTime|timeAdded|acquireTime)"\s*:\s*"([^"\\]{1,40})"`)
-
-func (d *Dump) times(content []byte) {
-	for _, match := range stamps.FindAllSubmatch(content, -1) {
-		t, err := time.Parse(time.RFC3339Nano, string(match[2]))
-		if err != nil {
-			continue
-		}
-		if t.After(d.Newest) {
-			d.Newest = t
-		}
-		if len(match[1]) > 0 && t.After(d.Heartbeat) {
-			d.Heartbeat = t
-		}
+		r.Ignored[h.APIVersion+" "+h.Kind]++
+	default:
+		r.times(h.Kind, content)
+		r.Objects = append(r.Objects, o)
 	}
 }
